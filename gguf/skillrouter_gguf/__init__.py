@@ -1,0 +1,49 @@
+"""Models: which there are, and how to get, check, run and make them.
+
+Importing this package is cheap; numpy and llama.cpp come with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from skillrouter_gguf.catalogue import Catalogue, Model, Profile, load_catalogue, read_catalogue
+from skillrouter_gguf.errors import (
+    CatalogueError,
+    ConversionError,
+    EngineError,
+    ModelError,
+    ModelFileError,
+    SelfCheckError,
+)
+
+if TYPE_CHECKING:
+    from skillrouter_gguf.encoder import Encoder
+    from skillrouter_gguf.llama import system_info
+    from skillrouter_gguf.self_check import check_encoder
+
+__all__ = [
+    "Catalogue",
+    "CatalogueError",
+    "ConversionError",
+    "Encoder",
+    "EngineError",
+    "Model",
+    "ModelError",
+    "ModelFileError",
+    "Profile",
+    "SelfCheckError",
+    "check_encoder",
+    "load_catalogue",
+    "read_catalogue",
+    "system_info",
+]
+
+_LATE = {"Encoder": "encoder", "check_encoder": "self_check", "system_info": "llama"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

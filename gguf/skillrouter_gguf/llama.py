@@ -1,0 +1,268 @@
+"""llama.cpp, behind one door: nothing else in the package imports `llama_cpp`.
+
+`ggml_abort` ends the process and can't be caught, so every limit it guards is checked here first:
+token counts, positions, use from two threads, after `close` and after a fork.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections import deque
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from skillrouter_gguf.errors import EngineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    IntArray = NDArray[np.int32]
+    FloatArray = NDArray[np.float32]
+
+Pooling = Literal["mean", "cls", "last"]
+
+_ERROR_LEVEL = 4  # of `enum ggml_log_level`
+# llama.cpp sets aside a float per token of a text and per word of the vocabulary, and never gives
+# it back: 60 MB for a full text of BERT. Contexts that used more than this many start afresh.
+_OUTPUTS_KEPT = 4_000_000
+_error_lines: deque[str] = deque(maxlen=4)
+_callbacks: list[Any] = []  # llama.cpp calls them for as long as the process lives
+
+
+def _engine() -> Any:
+    """The `llama_cpp` module, imported on first use and good for that process alone."""
+    engine, process = _load()
+    if process != os.getpid():
+        raise EngineError("a model can't be used after a fork; start processes by spawning.")
+    return engine
+
+
+@cache
+def _load() -> tuple[Any, int]:
+    """The `llama_cpp` module, and the process that loaded it.
+
+    Threads that wait must sleep: spinning, OpenMP's default, makes a query ten times slower as soon
+    as another process is busy. Both variables are read when the library is loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    try:
+        import llama_cpp
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineError(
+            f"llama.cpp can't be loaded ({error}). Reinstall llama-cpp-python on this machine: a "
+            "build made for another processor, or without its shared libraries, does not load."
+        ) from error
+    callback = llama_cpp.llama_log_callback(_keep_errors)
+    llama_cpp.llama_log_set(callback, None)
+    _callbacks.append(callback)
+    llama_cpp.llama_backend_init()
+    return llama_cpp, os.getpid()
+
+
+def _keep_errors(level: int, text: bytes, _data: object) -> None:
+    if level == _ERROR_LEVEL:
+        _error_lines.append(text.decode("utf-8", "replace").strip())
+
+
+def _failure(what: str) -> EngineError:
+    lines = list(dict.fromkeys(_error_lines))
+    _error_lines.clear()
+    return EngineError(f"{what}: {' / '.join(lines)}" if lines else f"{what}.")
+
+
+def _closed() -> EngineError:
+    return EngineError("this model has been closed.")
+
+
+def system_info() -> str:
+    """llama-cpp-python's version, and what of this processor it was built to use.
+
+    Raises:
+        EngineError: if llama.cpp can't be loaded.
+    """
+    engine = _engine()
+    report: str = engine.llama_print_system_info().decode("utf-8", "replace")
+    settings = (item.rpartition(":")[2].partition("=") for item in report.split("|"))
+    features = [name.strip() for name, _, value in settings if value.strip() == "1"]
+    return f"llama-cpp-python {engine.__version__} with {', '.join(features)}"
+
+
+class LlamaModel:
+    """Weights and tokenizer of one GGUF file; may be shared by contexts in several threads.
+
+    Raises:
+        EngineError: if llama.cpp refuses the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._engine = _engine()
+        parameters = self._engine.llama_model_default_params()
+        _error_lines.clear()
+        self.handle = self._engine.llama_model_load_from_file(os.fsencode(path), parameters)
+        if not self.handle:
+            raise _failure(f"{path}: llama.cpp can't load this model")
+        vocabulary = self._engine.llama_model_get_vocab(self.handle)
+        self._vocabulary = vocabulary
+        self._lock = threading.Lock()
+        self._closes = bool(
+            self._engine.llama_vocab_get_add_sep(vocabulary)
+            or self._engine.llama_vocab_get_add_eos(vocabulary)
+        )
+        self.dimensions: int = self._engine.llama_model_n_embd_out(self.handle)
+        self.context: int = self._engine.llama_model_n_ctx_train(self.handle)
+        self.vocabulary_size: int = self._engine.llama_vocab_n_tokens(vocabulary)
+
+    def tokenise(self, text: str, limit: int) -> IntArray:
+        """The token ids of `text`, special tokens around it, as int32 of at most `limit`.
+
+        A longer text loses its end but keeps the token that closes it. Special tokens written out
+        in `text` are plain text. A lone surrogate becomes U+FFFD.
+        """
+        length = 8 * limit
+        while True:
+            tokens = self._tokenise(text[:length])
+            if len(text) <= length or len(tokens) > limit + 8:
+                break
+            length *= 2
+        if len(tokens) > limit:
+            closing = tokens[-1]
+            tokens = tokens[:limit]
+            if self._closes:
+                tokens[-1] = closing
+        return tokens
+
+    def _tokenise(self, text: str) -> IntArray:
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        room = len(data) + 8
+        tokens = np.empty(room, dtype=np.int32)
+        pointer = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        with self._lock:
+            if not self.handle:
+                raise _closed()
+            count = self._engine.llama_tokenize(
+                self._vocabulary, data, len(data), pointer, room, True, False
+            )
+        if count < 0:
+            raise _failure(f"llama.cpp can't tokenise a text of {len(data)} bytes")
+        ids: IntArray = tokens[:count].copy()
+        return ids
+
+    def close(self) -> None:
+        """Free the weights; every context must have been closed before."""
+        with self._lock:
+            if self.handle:
+                self._engine.llama_model_free(self.handle)
+                self.handle = None
+
+
+class LlamaContext:
+    """Working memory to embed one text at a time with a `LlamaModel`.
+
+    Safe to share between threads: a lock lets one text in at a time.
+
+    Args:
+        tokens: the longest text.
+        threads: how many threads compute one text.
+
+    Raises:
+        EngineError: if llama.cpp can't make it, or from `embed`, if it can't compute.
+    """
+
+    def __init__(self, model: LlamaModel, pooling: Pooling, *, tokens: int, threads: int) -> None:
+        self._engine = engine = _engine()
+        self._model = model
+        self._capacity = tokens
+        self._lock = threading.Lock()
+        self._closed = False
+        self._parameters = parameters = engine.llama_context_default_params()
+        # One text must fit in one micro-batch: pooling over several is wrong.
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = tokens
+        parameters.n_seq_max = 1
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.embeddings = True
+        parameters.pooling_type = getattr(engine, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+        parameters.flash_attn_type = engine.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        parameters.no_perf = True
+        self._batch = self._make_batch()
+        self._handle = self._make_handle()
+
+    def embed(self, tokens: IntArray) -> FloatArray:
+        """The pooled vector of one text, L2-normalised, as float32 of the model's dimensions.
+
+        Args:
+            tokens: at least one and no more than the context holds.
+        """
+        if not 0 < len(tokens) <= self._capacity:
+            raise EngineError(f"a text of {len(tokens)} tokens; 1 to {self._capacity} can be read.")
+        _engine()
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            if self._handle is None:
+                self._handle = self._make_handle()
+            vector = self._pooled(tokens)
+            if len(tokens) * self._model.vocabulary_size > _OUTPUTS_KEPT:
+                self._free()
+        with np.errstate(over="ignore"):
+            norm = float(np.linalg.norm(vector))
+        if not np.isfinite(norm) or norm == 0:
+            raise EngineError(f"llama.cpp gave a vector of length {norm}: the model is damaged.")
+        unit: FloatArray = vector / np.float32(norm)
+        return unit
+
+    def close(self) -> None:
+        """Free the working memory, once a text that is being embedded is done."""
+        with self._lock:
+            self._closed = True
+            self._free()
+
+    def _make_batch(self) -> Any:
+        """A batch of one sequence; only its tokens and their number change from text to text."""
+        size = self._capacity
+        first = ctypes.pointer(ctypes.c_int32(0))
+        return self._engine.llama_batch(
+            n_tokens=0,
+            pos=(ctypes.c_int32 * size)(*range(size)),
+            n_seq_id=(ctypes.c_int32 * size)(*[1] * size),
+            seq_id=(ctypes.POINTER(ctypes.c_int32) * size)(*[first] * size),
+            logits=(ctypes.c_int8 * size)(*[1] * size),
+        )
+
+    def _make_handle(self) -> Any:
+        if not self._model.handle:
+            raise _closed()
+        _error_lines.clear()
+        handle = self._engine.llama_init_from_model(self._model.handle, self._parameters)
+        if not handle:
+            raise _failure("llama.cpp can't make room for this model's computations")
+        return handle
+
+    def _pooled(self, tokens: IntArray) -> FloatArray:
+        engine = self._engine
+        if memory := engine.llama_get_memory(self._handle):
+            engine.llama_memory_clear(memory, False)
+        self._batch.n_tokens = len(tokens)
+        self._batch.token = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        _error_lines.clear()
+        if status := engine.llama_decode(self._handle, self._batch):
+            raise _failure(f"llama.cpp can't embed a text of {len(tokens)} tokens ({status})")
+        pointer = engine.llama_get_embeddings_seq(self._handle, 0)
+        if not pointer:
+            raise _failure("llama.cpp gave no vector: this model does not pool its tokens")
+        vector: FloatArray = np.ctypeslib.as_array(pointer, (self._model.dimensions,)).copy()
+        return vector
+
+    def _free(self) -> None:
+        if self._handle is not None:
+            self._engine.llama_free(self._handle)
+            self._handle = None

@@ -1,0 +1,42 @@
+"""Whether a loaded model computes what it should: a text of which the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skillrouter_gguf.encoder import Encoder
+from skillrouter_gguf.errors import SelfCheckError
+
+SENTENCE = "Merge several PDF files into one and number its pages."
+_PARAPHRASE = "Combine PDF documents in a single file with page numbers."
+_UNRELATED = "Knead the dough and let it rise overnight."
+# Processors round differently; the same weights always stay above this.
+_CLOSE = 0.995
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Embed known sentences.
+
+    Raises:
+        SelfCheckError: if a paraphrase is not nearer than an unrelated sentence, or the catalogue
+            knows the first components of the vector and they differ.
+        EngineError: if the model can't embed at all.
+    """
+    sentence, paraphrase, unrelated = encoder.encode_documents([SENTENCE, _PARAPHRASE, _UNRELATED])
+    model = encoder.model
+    near, far = float(sentence @ paraphrase), float(sentence @ unrelated)
+    if not near > far:
+        raise SelfCheckError(
+            f"{model.name} finds an unrelated sentence nearer ({far:.3f}) than a paraphrase "
+            f"({near:.3f}): its file, pooling or prefixes are wrong, or llama.cpp is broken here."
+        )
+    if model.known_vector:
+        known = np.array(model.known_vector, dtype=np.float32)
+        found = sentence[: len(known)]
+        cosine = float(found @ known / (np.linalg.norm(found) * np.linalg.norm(known)))
+        if not cosine > _CLOSE:
+            raise SelfCheckError(
+                f"{model.name} embeds a known sentence to another vector than it should (cosine "
+                f"{cosine:.3f}): llama.cpp computes wrongly on this machine. Reinstall "
+                "llama-cpp-python, built here."
+            )
