@@ -1,0 +1,131 @@
+"""The one door to SQLite: apsw, which brings its own SQLite, with sqlite-vec loaded into it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+import sqlite_vec
+
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
+
+Row = tuple[Any, ...]
+
+_BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """One connection, to be used by one thread at a time (a lock sees to it).
+
+    Raises:
+        DamagedDatabaseError: the file is not a database, or is damaged.
+        DatabaseError: it cannot be opened, read or written.
+    """
+
+    def __init__(self, path: Path, mode: Literal["read", "write"]) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        flags = apsw.SQLITE_OPEN_READONLY
+        if mode == "write":
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        with self._errors():
+            self._connection = apsw.Connection(str(path), flags=flags)
+            try:
+                self._prepare(mode)
+            except BaseException:
+                self._connection.close(True)
+                raise
+
+    def _prepare(self, mode: str) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
+        if mode == "write":
+            connection.pragma("journal_mode", "wal")
+            connection.pragma("synchronous", "normal")
+            connection.pragma("foreign_keys", True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise DamagedDatabaseError(f"{self.path} is damaged: {error}") from error
+        except apsw.FullError as error:
+            raise DatabaseError(
+                f"no space left to write {self.path}: free some and retry"
+            ) from error
+        except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
+            raise DatabaseError(f"{self.path} may not be written: {error}") from error
+        except (apsw.BusyError, apsw.LockedError) as error:
+            raise DatabaseError(f"{self.path} is locked by another program: {error}") from error
+        except apsw.Error as error:
+            raise DatabaseError(f"{self.path}: {error}") from error
+
+    def rows(self, sql: str, bindings: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one statement."""
+        with self._lock, self._errors():
+            return self._connection.execute(sql, bindings).fetchall()
+
+    def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, None without one."""
+        with self._lock, self._errors():
+            row = self._connection.execute(sql, bindings).fetchone()
+            return None if row is None else row[0]
+
+    def run(self, sql: str, bindings: Sequence[Any] = ()) -> int:
+        """Runs one statement; the rowid that it inserted last."""
+        with self._lock, self._errors():
+            self._connection.execute(sql, bindings)
+            return self._connection.last_insert_rowid()
+
+    def run_many(self, sql: str, bindings: Sequence[Sequence[Any]]) -> None:
+        """Runs one statement for each of the bindings."""
+        with self._lock, self._errors():
+            self._connection.executemany(sql, bindings)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; takes SQLite's write lock at once."""
+        with self._lock:
+            with self._errors():
+                self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with self._errors():
+                    self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def version(self) -> tuple[int, int]:
+        """Differs from an earlier call's once this or any other connection has changed a row."""
+        with self._lock:
+            return int(self.value("PRAGMA data_version")), self._connection.total_changes()
+
+    def close(self) -> None:
+        with self._lock, self._errors():
+            self._connection.close()
+
+
+def versions() -> dict[str, str]:
+    """SQLite's and sqlite-vec's versions, proven by loading them into an empty database.
+
+    Raises:
+        DatabaseError: the extension does not load.
+    """
+    database = Database(Path(":memory:"), "write")
+    try:
+        return {
+            "sqlite": str(apsw.sqlite_lib_version()),
+            "sqlite-vec": str(database.value("SELECT vec_version()")),
+        }
+    finally:
+        database.close()

@@ -1,0 +1,215 @@
+"""The vectors of one way of encoding: which text was embedded how, and its row in vec0."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.passages import LAYOUT, Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from skillrouter_gguf import Model
+
+    Vectors = NDArray[np.float32]
+
+_KEEP_IDLE_SECONDS = 30 * 24 * 3600
+
+
+class DocumentEncoder(Protocol):
+    """What turns texts into unit vectors, shape (texts, dimensions)."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Everything that decides what a vector is: if any of it changes, vectors are made anew."""
+
+    digest: str
+    settings: str
+    dimensions: int
+    languages: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: Model) -> Fingerprint:
+        settings = json.dumps(
+            {
+                "model": model.sha256,
+                "dimensions": model.dimensions,
+                "pooling": model.pooling,
+                "query_prefix": model.query_prefix,
+                "document_prefix": model.document_prefix,
+                "languages": model.languages,
+                "layout": LAYOUT,
+            },
+            sort_keys=True,
+        )
+        digest = hashlib.sha256(settings.encode()).hexdigest()
+        return cls(digest, settings, model.dimensions, model.languages)
+
+
+class Encoding:
+    """One row of the table `encoding` with its passages, views and vec0 table.
+
+    Vectors are kept as int8, each scaled by its own largest component: the cosine, which is all
+    that is asked of them, does not change with the scale.
+    """
+
+    def __init__(self, database: Database, encoding_id: int, dimensions: int) -> None:
+        self._database = database
+        self._id = encoding_id
+        self.dimensions = dimensions
+        self._table = f"vectors_{encoding_id}"
+
+    @classmethod
+    def find(cls, database: Database, fingerprint: Fingerprint) -> Encoding | None:
+        """The encoding of this fingerprint, None if nothing was encoded so yet."""
+        known = database.value(
+            "SELECT id FROM encoding WHERE fingerprint = ?", (fingerprint.digest,)
+        )
+        return None if known is None else cls(database, int(known), fingerprint.dimensions)
+
+    @classmethod
+    def create(cls, database: Database, fingerprint: Fingerprint) -> Encoding:
+        """The encoding of this fingerprint, made if need be."""
+        found = cls.find(database, fingerprint)
+        if found is not None:
+            return found
+        with database.transaction():
+            encoding_id = database.run(
+                "INSERT INTO encoding (fingerprint, settings) VALUES (?, ?)",
+                (fingerprint.digest, fingerprint.settings),
+            )
+            encoding = cls(database, encoding_id, fingerprint.dimensions)
+            encoding._create_table()
+        return encoding
+
+    @staticmethod
+    def drop_all(database: Database) -> None:
+        """Deletes every encoding with its vectors."""
+        with database.transaction():
+            for (encoding_id,) in database.rows("SELECT id FROM encoding"):
+                database.run(f"DROP TABLE vectors_{encoding_id}")
+            for table in ("view", "passage", "encoding"):
+                database.run(f"DELETE FROM {table}")
+
+    def _create_table(self) -> None:
+        self._database.run(
+            f"CREATE VIRTUAL TABLE {self._table} USING vec0"
+            f"(embedding int8[{self.dimensions}] distance_metric=cosine)"
+        )
+
+    def pending(self) -> list[int]:
+        """Ids of the documents that have no vectors yet, the newest last."""
+        rows = self._database.rows(
+            "SELECT id FROM document WHERE id NOT IN "
+            "(SELECT document_id FROM view WHERE encoding_id = ?) ORDER BY id",
+            (self._id,),
+        )
+        return [row[0] for row in rows]
+
+    def embed(self, passages: Mapping[int, Sequence[Passage]], encoder: DocumentEncoder) -> int:
+        """Embeds what was never embedded of these documents' passages, and commits.
+
+        Args:
+            passages: by document id.
+
+        Returns: how many texts went through the encoder.
+        """
+        digests = {
+            passage.text: hashlib.sha256(passage.text.encode()).digest()
+            for views in passages.values()
+            for passage in views
+        }
+        known = self._known(list(digests.values()))
+        fresh = [text for text, digest in digests.items() if digest not in known]
+        vectors = encoder.encode_documents(fresh) if fresh else None
+        with self._database.transaction():
+            if vectors is not None:
+                for text, vector in zip(fresh, _quantised(vectors), strict=True):
+                    passage_id = self._database.run(
+                        "INSERT INTO passage (encoding_id, digest) VALUES (?, ?)",
+                        (self._id, digests[text]),
+                    )
+                    self._database.run(
+                        f"INSERT INTO {self._table} (rowid, embedding) VALUES (?, vec_int8(?))",
+                        (passage_id, vector),
+                    )
+                    known[digests[text]] = passage_id
+            self._database.run_many(
+                "INSERT OR IGNORE INTO view SELECT ?, id, ?, ?, ? FROM document WHERE id = ?",
+                [
+                    (
+                        self._id,
+                        passage.view,
+                        passage.ordinal,
+                        known[digests[passage.text]],
+                        document,
+                    )
+                    for document, views in passages.items()
+                    for passage in views
+                ],
+            )
+        return len(fresh)
+
+    def _known(self, digests: Sequence[bytes]) -> dict[bytes, int]:
+        known: dict[bytes, int] = {}
+        for digest in digests:
+            found = self._database.value(
+                "SELECT id FROM passage WHERE encoding_id = ? AND digest = ?", (self._id, digest)
+            )
+            if found is not None:
+                known[digest] = int(found)
+        return known
+
+    def layout(self, view: str) -> list[tuple[int, int]]:
+        """Rows (document id, passage id) of one view, sorted by document and ordinal."""
+        return [
+            (row[0], row[1])
+            for row in self._database.rows(
+                "SELECT document_id, passage_id FROM view WHERE encoding_id = ? AND name = ? "
+                "ORDER BY document_id, ordinal",
+                (self._id, view),
+            )
+        ]
+
+    def vectors(self) -> tuple[list[int], bytes]:
+        """Passage ids, sorted, and their int8 vectors one after the other."""
+        rows = self._database.rows(f"SELECT rowid, embedding FROM {self._table} ORDER BY rowid")
+        return [row[0] for row in rows], b"".join(row[1] for row in rows)
+
+    def forget_idle(self, now: int) -> None:
+        """Deletes vectors that no document has needed for thirty days.
+
+        Args:
+            now: in seconds since the epoch.
+        """
+        idle = "id NOT IN (SELECT passage_id FROM view)"
+        with self._database.transaction():
+            self._database.run(
+                f"UPDATE passage SET idle_since = ? WHERE idle_since IS NULL AND {idle}", (now,)
+            )
+            self._database.run(
+                f"UPDATE passage SET idle_since = NULL WHERE idle_since IS NOT NULL AND NOT {idle}"
+            )
+            old = self._database.rows(
+                "SELECT id FROM passage WHERE encoding_id = ? AND idle_since < ?",
+                (self._id, now - _KEEP_IDLE_SECONDS),
+            )
+            self._database.run_many(f"DELETE FROM {self._table} WHERE rowid = ?", old)
+            self._database.run_many("DELETE FROM passage WHERE id = ?", old)
+
+
+def _quantised(vectors: Vectors) -> list[bytes]:
+    import numpy as np
+
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    scaled = vectors * (127 / np.maximum(largest, 1e-6))
+    return [row.tobytes() for row in np.rint(scaled).astype(np.int8)]

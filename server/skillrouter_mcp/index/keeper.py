@@ -1,0 +1,95 @@
+"""Keeps a library in step with its folders from a thread of its own, beside the requests."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from skillrouter_mcp.index.encoding import DocumentEncoder
+from skillrouter_mcp.index.errors import DatabaseError
+from skillrouter_mcp.index.library import Library
+
+_LOG = logging.getLogger(__name__)
+_RESCAN_SECONDS = 2.0
+_REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
+_RETRY_SECONDS = 10.0
+
+
+class Keeper:
+    """Scans, embeds what is new, and looks again every two seconds until stopped.
+
+    Where another process is at it already, it only takes over what that one commits.
+    """
+
+    def __init__(self, library: Library, encoder: Callable[[], DocumentEncoder]) -> None:
+        """
+        Args:
+            encoder: gives the encoder, and blocks while its model loads; asked for only once
+                there is something to embed.
+        """
+        self._library = library
+        self._encoder = encoder
+        self._stopping = threading.Event()
+        self._scanned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_for_scan(self, timeout: float) -> bool:
+        """Whether the folders have been looked through, waiting up to `timeout` seconds for it."""
+        return self._scanned.wait(timeout)
+
+    def stop(self) -> None:
+        """Ends after the batch at hand, which stays committed."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        complaint = ""
+        while not self._stopping.is_set():
+            pause = _RESCAN_SECONDS
+            try:
+                self._turn()
+                complaint = ""
+            except Exception as error:  # whatever it is, the next look may go well
+                self._mend()
+                pause = _RETRY_SECONDS
+                if str(error) != complaint:
+                    complaint = str(error)
+                    _LOG.error("the index is not being kept in step: %s", complaint)
+            self._scanned.set()
+            self._stopping.wait(pause)
+
+    def _mend(self) -> None:
+        with suppress(DatabaseError, OSError), self._library.writing() as mine:
+            if mine and self._library.damage():
+                self._library.start_over()
+
+    def _turn(self) -> None:
+        with self._library.writing() as mine:
+            if not mine:
+                self._library.refresh()
+                return
+            self._library.scan()
+            self._scanned.set()
+            if self._library.pending():
+                self._embed_for_a_while()
+
+    def _embed_for_a_while(self) -> None:
+        encoder = self._encoder()
+        began = refreshed = time.monotonic()
+        cost = 0.0
+        for _ in self._library.embed(encoder):
+            now = time.monotonic()
+            if now - refreshed > cost / _REFRESH_SHARE:
+                self._library.refresh()
+                refreshed = time.monotonic()
+                cost = refreshed - now
+            if self._stopping.is_set() or now - began > _RESCAN_SECONDS:
+                break
+        self._library.refresh()

@@ -1,0 +1,235 @@
+"""The index of one home folder: SQLite as the truth, the words and the mirror derived from it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding, Fingerprint
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
+from skillrouter_mcp.index.mirror import Integers, Mirror
+from skillrouter_mcp.index.store import Location, SkillStore
+from skillrouter_mcp.index.synchroniser import Changes, Progress
+from skillrouter_mcp.index.words import WORDS_LAYOUT, WordIndex
+from skillrouter_mcp.skills import Problem, Root
+
+_LOG = logging.getLogger(__name__)
+_DATABASE_FILE = "index.db"
+_LOCK_FILE = "writer.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a request sees: the same from its first step to its last.
+
+    Attributes:
+        visible: sorted ids of the documents that may be found, shape (documents,).
+        pending: how many of them have no vectors yet and are found by their words alone.
+    """
+
+    visible: Integers
+    mirror: Mirror
+    pending: int
+
+
+class Library:
+    """Reads and writes the index of one home, for one set of roots and one way of encoding."""
+
+    def __init__(self, home: Path, roots: Sequence[Root], fingerprint: Fingerprint) -> None:
+        """Opens the index, makes it where there is none, sets it aside where it is damaged.
+
+        Raises:
+            DatabaseError: the index can be neither opened nor made; says why.
+        """
+        self.home = home
+        self.roots = tuple(roots)
+        self._fingerprint = fingerprint
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(
+                f"{home} cannot be made: {error.strerror}; set SKILLROUTER_HOME to a folder "
+                "that can be written"
+            ) from None
+        self._lock = FileLock(home / _LOCK_FILE)
+        self._open()
+
+    def _open(self) -> None:
+        if not self._open_or_damage():
+            return
+        with self._lock:
+            damage = self._open_or_damage()  # unless another process has seen to it meanwhile
+            if not damage:
+                return
+            self._set_aside(damage)
+            self._connect()
+            self._derive()
+
+    def _open_or_damage(self) -> str:
+        """What is damaged, if that is why the database cannot be opened; else empty."""
+        try:
+            self._connect()
+        except DamagedDatabaseError as error:
+            return str(error)
+        try:
+            self._derive()
+        except DatabaseError:  # a damaged page may show as any error
+            damage = self.damage()
+            self.close()
+            if not damage:
+                raise
+            return damage
+        return ""
+
+    def _connect(self) -> None:
+        path = self.home / _DATABASE_FILE
+        self._database = Database(path, "write")
+        try:
+            schema.prepare(self._database)
+        except DatabaseError:
+            self._database.close()
+            raise
+        self.store = SkillStore(self._database)
+        # Requests read over a connection of their own, so that they never wait for a batch.
+        self._reader = Database(path, "read")
+        self._requests = SkillStore(self._reader)
+
+    def _derive(self) -> None:
+        folder = f"words-{schema.identity(self._database)}-{WORDS_LAYOUT}"
+        self.words = WordIndex(self.home / folder)
+        for other in self.home.glob("words-*"):
+            if other.name != folder:
+                shutil.rmtree(other, ignore_errors=True)
+        self._seen: tuple[int, int] | None = None
+        self.refresh()
+
+    def _set_aside(self, reason: str) -> None:
+        path = self.home / _DATABASE_FILE
+        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.replace(aside.with_name(aside.name + suffix))
+        _LOG.warning("%s: %s; set aside as %s and made anew", path, reason, aside.name)
+
+    @contextmanager
+    def writing(self, timeout: float = 0) -> Iterator[bool]:
+        """Yields whether this process may bring the index in step; one does at a time.
+
+        Args:
+            timeout: seconds to wait for another process to end its turn, -1 for any time.
+        """
+        try:
+            self._lock.acquire(timeout=timeout)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._lock.release()
+
+    def scan(self, progress: Progress | None = None) -> Changes:
+        """Reads what changed in the folders; what was read can be found while the rest is still
+        being read. Only within `writing`."""
+
+        def batch_read(done: int, total: int) -> None:
+            self.refresh()
+            if progress is not None:
+                progress(done, total)
+
+        changes = synchroniser.scan(self.store, self.words, self.roots, batch_read)
+        self.refresh()
+        return changes
+
+    def pending(self) -> int:
+        """How many documents, of whatever root, have no vectors yet."""
+        encoding = Encoding.find(self._database, self._fingerprint)
+        return len(self.store.document_ids() if encoding is None else encoding.pending())
+
+    def embed(self, encoder: DocumentEncoder, progress: Progress | None = None) -> Iterator[int]:
+        """Embeds what has no vectors, batch by batch; yields how many are left. Only within
+        `writing`."""
+        encoding = Encoding.create(self._database, self._fingerprint)
+        languages = self._fingerprint.languages
+        yield from synchroniser.embed_pending(self.store, encoding, encoder, languages, progress)
+        encoding.forget_idle(int(time.time()))
+
+    def forget(self) -> None:
+        """Empties the index, vectors included. Only within `writing`."""
+        if self.damage():
+            self.start_over()
+            return
+        Encoding.drop_all(self._database)
+        self.store.clear()
+        synchroniser.agree(self.store, self.words)
+        self.refresh()
+
+    def start_over(self) -> None:
+        """Sets the database aside and makes it anew. Only within `writing`."""
+        damage = self.damage()
+        self.close()
+        self._set_aside(damage)
+        self._open()
+
+    def refresh(self) -> Snapshot:
+        """Sees what has been committed since the last time, by whatever process."""
+        version = self._database.version()
+        if version != self._seen:
+            self.words.reload()
+            self.snapshot: Snapshot = self._read()
+            self._seen = version
+        return self.snapshot
+
+    def _read(self) -> Snapshot:
+        encoding = Encoding.find(self._database, self._fingerprint)
+        mirror = (
+            Mirror.empty(self._fingerprint.dimensions)
+            if encoding is None
+            else Mirror.read(encoding)
+        )
+        visible = np.array(self.store.visible(self.roots), np.int64)
+        pending = np.setdiff1d(visible, mirror.document_ids, assume_unique=True)
+        return Snapshot(visible, mirror, len(pending))
+
+    def damage(self) -> str:
+        """What SQLite's own check finds wrong with the file, empty if nothing."""
+        try:
+            found = self._database.value("PRAGMA quick_check(1)")
+        except DamagedDatabaseError as error:
+            return str(error)
+        return "" if found == "ok" else str(found).strip()
+
+    def out_of_step(self) -> int:
+        """How many files under the roots are new, changed or gone since they were last read."""
+        return synchroniser.difference(self.store, self.roots).count
+
+    def locate(self, document_ids: Sequence[int]) -> dict[int, Location]:
+        """Where to read each of these documents, those that are gone left out."""
+        return self._requests.locate(document_ids, self.roots)
+
+    def locations(self) -> list[Location]:
+        """Every skill that may be found, its copies included, sorted by path."""
+        return self._requests.locations(self.roots)
+
+    def problems(self) -> list[Problem]:
+        """What could not be loaded from the folders, and why."""
+        return self._requests.problems(self.roots)
+
+    def warnings(self) -> list[Problem]:
+        """What was loaded with reservations, or is hidden by a project's skill of its name."""
+        return [*self._requests.warned(self.roots), *self._requests.shadowed(self.roots)]
+
+    def close(self) -> None:
+        self._reader.close()
+        self._database.close()

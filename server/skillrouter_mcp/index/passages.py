@@ -1,0 +1,115 @@
+"""The views of a document: which of its texts are embedded, and where long ones are cut."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skillrouter_mcp.index.glossary import readable
+from skillrouter_mcp.index.store import Document
+
+LABEL = "label"
+WINDOW = "window"
+
+_DESCRIPTION_CHARACTERS = 1_000
+_WINDOW_CHARACTERS = 600
+_MOST_WINDOWS = 3
+_LEAST_CHARACTERS = 200  # are worth a window of their own
+_NEAR_CHARACTERS = 40  # a window may begin so much later, to begin with a line
+
+# Part of the fingerprint of the vectors: raise the version whenever passages come out differently.
+LAYOUT = {
+    "version": 1,
+    "description": _DESCRIPTION_CHARACTERS,
+    "window": _WINDOW_CHARACTERS,
+    "windows": _MOST_WINDOWS,
+}
+
+_FENCED_CODE = re.compile(
+    r"^[ \t]*(```|~~~)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_RULE = re.compile(r"^[\s|:\-=*_#>+]*$")
+_LINK = re.compile(r"\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
+_ADDRESS = re.compile(r"https?://\S+")
+_MARKS = re.compile(r"[ \t|`*]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A text to embed, as the n-th of a view."""
+
+    view: str
+    ordinal: int
+    text: str
+
+
+def passages(document: Document, languages: Sequence[str]) -> list[Passage]:
+    """The label, and up to three windows spread evenly over the prose of the body.
+
+    Args:
+        languages: what the encoder reads; for one that reads English only, Chinese words are put
+            into English.
+    """
+    name = re.sub("[-_]", " ", document.name)
+    label = f"{name}. {document.description[:_DESCRIPTION_CHARACTERS]}"
+    windows = _windows(_lines(_prose(document.body)))
+    found = [
+        (LABEL, 0, label),
+        *((WINDOW, n, f"{document.name}\n{text}") for n, text in enumerate(windows)),
+    ]
+    return [Passage(view, n, readable(text, languages).english) for view, n, text in found]
+
+
+def _prose(body: str) -> str:
+    """The body without code, unless little else is in it."""
+    prose = _FENCED_CODE.sub("\n", _COMMENT.sub("", body))
+    return prose if len(prose) >= min(300, len(body) // 4) else body
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that say something, without marks, links and addresses."""
+    tidied = (_tidy(line) for line in text.split("\n") if not _RULE.match(line))
+    return [line for line in tidied if line]
+
+
+def _tidy(line: str) -> str:
+    return _MARKS.sub(" ", _ADDRESS.sub("", _LINK.sub(r"\1", line))).strip()
+
+
+def _windows(lines: list[str]) -> list[str]:
+    """One after the other where that covers all lines, else evenly spread over them."""
+    starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
+    total = starts[-1]
+    spread = total > _MOST_WINDOWS * _WINDOW_CHARACTERS
+    windows: list[str] = []
+    first = 0
+    for n in range(_MOST_WINDOWS):
+        if spread and n:
+            offset = (total - _WINDOW_CHARACTERS) * n / (_MOST_WINDOWS - 1)
+            first = bisect_right(starts, offset + _NEAR_CHARACTERS) - 1
+        if first >= len(lines) or (n and total - starts[first] < _LEAST_CHARACTERS):
+            break
+        text, first = _cut(lines, first)
+        windows.append(text)
+    return windows
+
+
+def _cut(lines: list[str], first: int) -> tuple[str, int]:
+    """Whole lines from `first` on, as many as a window takes, and the index of the next line.
+
+    Where they fill little of it, a part of the next line comes with them.
+    """
+    kept: list[str] = []
+    left = _WINDOW_CHARACTERS
+    while first < len(lines) and len(lines[first]) < left:
+        kept.append(lines[first])
+        left -= len(lines[first]) + 1
+        first += 1
+    if first < len(lines) and left > _WINDOW_CHARACTERS * 0.4:
+        kept.append(lines[first][:left])
+        first += 1
+    return "\n".join(kept), first

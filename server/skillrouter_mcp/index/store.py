@@ -1,0 +1,255 @@
+"""What the database remembers of skills: the files, the documents they hold, what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.skills import Problem, Root, Skill, SkillFile, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A skill's text, wherever its copies lie."""
+
+    id: int
+    name: str
+    description: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One place where a document can be read."""
+
+    document_id: int
+    name: str
+    path: str
+
+
+def stamp_text(stamp: Stamp) -> str:
+    """A stamp as the database keeps it."""
+    return f"{stamp.size} {stamp.mtime_ns} {stamp.ctime_ns} {stamp.inode} {stamp.device}"
+
+
+class SkillStore:
+    """Reads and writes the tables `document`, `skill` and `problem`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def stamps(self, roots: Sequence[Root]) -> dict[str, str]:
+        """Path to stamp of every file under the roots that was read before, loadable or not."""
+        marks, names = _in_list(roots)
+        return dict(
+            self._database.rows(
+                f"SELECT path, stamp FROM skill WHERE root IN {marks} UNION ALL "
+                f"SELECT path, stamp FROM problem WHERE root IN {marks} AND stamp IS NOT NULL",
+                names * 2,
+            )
+        )
+
+    def save(
+        self,
+        loaded: Sequence[tuple[SkillFile, Skill]],
+        failed: Sequence[tuple[SkillFile, str]] = (),
+    ) -> None:
+        """Remembers files just read, in one transaction."""
+        with self._database.transaction():
+            for file, skill in loaded:
+                self._database.run(
+                    "INSERT OR REPLACE INTO skill VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        file.path,
+                        str(file.root.path),
+                        self._document_id(skill),
+                        skill.hidden,
+                        json.dumps(skill.warnings),
+                        stamp_text(file.stamp),
+                    ),
+                )
+            self._forget_problems(file.path for file, _ in loaded)
+            self._database.run_many(
+                "DELETE FROM skill WHERE path = ?", [(file.path,) for file, _ in failed]
+            )
+            self._forget_problems(file.path for file, _ in failed)
+            self._database.run_many(
+                "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?)",
+                [
+                    (file.path, str(file.root.path), reason, stamp_text(file.stamp))
+                    for file, reason in failed
+                ],
+            )
+
+    def _document_id(self, skill: Skill) -> int:
+        fields = (skill.name, skill.description, skill.body)
+        digest = hashlib.sha256("\0".join(fields).encode()).digest()
+        known = self._database.value("SELECT id FROM document WHERE digest = ?", (digest,))
+        if known is not None:
+            return int(known)
+        return self._database.run(
+            "INSERT INTO document (digest, name, description, body) VALUES (?, ?, ?, ?)",
+            (digest, *fields),
+        )
+
+    def _forget_problems(self, paths: Iterable[str]) -> None:
+        self._database.run_many("DELETE FROM problem WHERE path = ?", [(path,) for path in paths])
+
+    def replace_walk_problems(self, roots: Sequence[Root], problems: Sequence[Problem]) -> None:
+        """Remembers what the last walk stumbled over, in place of what the one before did."""
+        marks, names = _in_list(roots)
+        found = [
+            (problem.path, str(_root_of(problem.path, roots)), problem.reason)
+            for problem in problems
+        ]
+        known = self._database.rows(
+            f"SELECT path, root, reason FROM problem WHERE stamp IS NULL AND root IN {marks}", names
+        )
+        if sorted(found) == sorted(known):
+            return
+        with self._database.transaction():
+            self._database.run(
+                f"DELETE FROM problem WHERE stamp IS NULL AND root IN {marks}", names
+            )
+            self._database.run_many("INSERT OR REPLACE INTO problem VALUES (?, ?, ?, NULL)", found)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Forgets files that are gone."""
+        with self._database.transaction():
+            self._database.run_many("DELETE FROM skill WHERE path = ?", [(p,) for p in paths])
+            self._forget_problems(paths)
+
+    def drop_orphans(self) -> int:
+        """Deletes documents that no file holds any more; how many there were."""
+        orphans = self._database.rows(
+            "SELECT id FROM document WHERE id NOT IN (SELECT document_id FROM skill)"
+        )
+        if orphans:
+            with self._database.transaction():
+                self._database.run_many("DELETE FROM view WHERE document_id = ?", orphans)
+                self._database.run_many("DELETE FROM document WHERE id = ?", orphans)
+        return len(orphans)
+
+    def document_ids(self) -> set[int]:
+        """The ids of all documents, of whatever root."""
+        return {row[0] for row in self._database.rows("SELECT id FROM document")}
+
+    def clear(self) -> None:
+        """Forgets everything that was read."""
+        with self._database.transaction():
+            for table in ("view", "skill", "problem", "document"):
+                self._database.run(f"DELETE FROM {table}")
+
+    def documents(self, ids: Sequence[int]) -> list[Document]:
+        """The documents of these ids that still exist, by id."""
+        rows = self._database.rows(
+            "SELECT id, name, description, body FROM document "
+            "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(list(ids)),),
+        )
+        return [Document(*row) for row in rows]
+
+    def visible(self, roots: Sequence[Root]) -> list[int]:
+        """Sorted ids of the documents that a request over these roots may find."""
+        where, bindings = _visible(roots)
+        rows = self._database.rows(
+            "SELECT DISTINCT s.document_id FROM skill s JOIN document d ON d.id = s.document_id "
+            f"WHERE {where} ORDER BY 1",
+            bindings,
+        )
+        return [row[0] for row in rows]
+
+    def locate(self, ids: Sequence[int], roots: Sequence[Root]) -> dict[int, Location]:
+        """Where to read each of the documents: the first place in the order of the roots."""
+        where, bindings = _visible(roots)
+        rows = self._database.rows(
+            "SELECT s.document_id, d.name, s.path, s.root "
+            "FROM skill s JOIN document d ON d.id = s.document_id "
+            f"WHERE {where} AND d.id IN (SELECT value FROM json_each(?))",
+            (*bindings, json.dumps(list(ids))),
+        )
+        order = {str(root.path): rank for rank, root in enumerate(roots)}
+        first: dict[int, Location] = {}
+        for document_id, name, path, _ in sorted(rows, key=lambda row: (order[row[3]], row[2])):
+            first.setdefault(document_id, Location(document_id, name, path))
+        return first
+
+    def locations(self, roots: Sequence[Root]) -> list[Location]:
+        """Every place where a request over these roots may find a skill, sorted by path."""
+        where, bindings = _visible(roots)
+        rows = self._database.rows(
+            "SELECT s.document_id, d.name, s.path "
+            f"FROM skill s JOIN document d ON d.id = s.document_id WHERE {where} ORDER BY s.path",
+            bindings,
+        )
+        return [Location(*row) for row in rows]
+
+    def shadowed(self, roots: Sequence[Root]) -> list[Problem]:
+        """User skills that a project's skill of the same name hides."""
+        project, user = _by_scope(roots)
+        rows = self._database.rows(
+            f"""
+            SELECT u.path, d.name, p.path FROM skill u
+            JOIN document d ON d.id = u.document_id
+            JOIN document e ON e.name = d.name
+            JOIN skill p ON p.document_id = e.id
+            WHERE u.root IN {user[0]} AND p.root IN {project[0]} ORDER BY u.path
+            """,
+            (*user[1], *project[1]),
+        )
+        return [
+            Problem(path, f"hidden by the project's skill {name!r} at {winner}")
+            for path, name, winner in rows
+        ]
+
+    def problems(self, roots: Sequence[Root]) -> list[Problem]:
+        """What could not be loaded under these roots, and why."""
+        marks, names = _in_list(roots)
+        rows = self._database.rows(
+            f"SELECT path, reason FROM problem WHERE root IN {marks} ORDER BY path", names
+        )
+        return [Problem(path, reason) for path, reason in rows]
+
+    def warned(self, roots: Sequence[Root]) -> list[Problem]:
+        """What was loaded, with something wrong about it."""
+        marks, names = _in_list(roots)
+        rows = self._database.rows(
+            f"SELECT path, warnings FROM skill WHERE root IN {marks} AND warnings <> '[]' "
+            "ORDER BY path",
+            names,
+        )
+        return [Problem(path, warning) for path, packed in rows for warning in json.loads(packed)]
+
+
+def _in_list(roots: Sequence[Root]) -> tuple[str, tuple[str, ...]]:
+    names = tuple(str(root.path) for root in roots)
+    return f"({', '.join('?' * len(names))})", names
+
+
+_Scoped = tuple[str, tuple[str, ...]]
+
+
+def _by_scope(roots: Sequence[Root]) -> tuple[_Scoped, _Scoped]:
+    return (
+        _in_list([root for root in roots if root.scope == "project"]),
+        _in_list([root for root in roots if root.scope == "user"]),
+    )
+
+
+def _visible(roots: Sequence[Root]) -> tuple[str, tuple[str, ...]]:
+    """The condition on `skill s JOIN document d` under which a request may find it."""
+    project, user = _by_scope(roots)
+    where = (
+        f"NOT s.hidden AND (s.root IN {project[0]} OR (s.root IN {user[0]} AND d.name NOT IN "
+        "(SELECT e.name FROM skill p JOIN document e ON e.id = p.document_id "
+        f"WHERE p.root IN {project[0]})))"
+    )
+    return where, (*project[1], *user[1], *project[1])
+
+
+def _root_of(path: str, roots: Sequence[Root]) -> str:
+    names = (str(root.path) for root in roots)
+    return max((name for name in names if path.startswith(name)), key=len, default=path)

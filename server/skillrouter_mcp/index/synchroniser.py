@@ -1,0 +1,152 @@
+"""Brings the index in step with the folders: read what changed, embed what is new."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding
+from skillrouter_mcp.index.passages import passages
+from skillrouter_mcp.index.store import SkillStore, stamp_text
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.skills import Problem, Root, Skill, SkillError, SkillFile, read_skill, walk
+
+_READ_BATCH = 1_000
+_WORDS_BATCH = 1_000
+_EMBED_BATCH = 16
+
+Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a scan found different from what was remembered, in files."""
+
+    read: int = 0
+    failed: int = 0
+    removed: int = 0
+    files: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.read or self.failed or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the folders differ from what is remembered of them.
+
+    Attributes:
+        files: how many skill files the folders hold.
+        changed: those that are new or differ.
+        gone: paths that are remembered and no longer there.
+        problems: what could not be walked.
+    """
+
+    files: int
+    changed: tuple[SkillFile, ...]
+    gone: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.changed) + len(self.gone)
+
+
+def difference(store: SkillStore, roots: Sequence[Root]) -> Difference:
+    """Walks the roots and compares."""
+    found = walk(roots)
+    remembered = store.stamps(roots)
+    paths = {file.path for file in found.files}
+    return Difference(
+        len(found.files),
+        tuple(f for f in found.files if remembered.get(f.path) != stamp_text(f.stamp)),
+        tuple(path for path in remembered if path not in paths),
+        found.problems,
+    )
+
+
+def scan(
+    store: SkillStore, words: WordIndex, roots: Sequence[Root], progress: Progress | None = None
+) -> Changes:
+    """Reads new and changed files, forgets those that are gone; what was read can be found by its
+    words at once. Committed in batches.
+
+    Args:
+        progress: is told how many of how many files were read.
+    """
+    found = difference(store, roots)
+    changes = Changes(removed=len(found.gone), files=found.files)
+    for batch in _batches(found.changed, _READ_BATCH):
+        loaded, failed = _read(batch)
+        store.save(loaded, failed)
+        agree(store, words)
+        changes.read += len(loaded)
+        changes.failed += len(failed)
+        if progress is not None:
+            progress(changes.read + changes.failed, len(found.changed))
+    if found.gone:
+        store.remove(found.gone)
+    store.replace_walk_problems(roots, found.problems)
+    store.drop_orphans()
+    agree(store, words)
+    return changes
+
+
+def agree(store: SkillStore, words: WordIndex) -> None:
+    """Makes the word index hold exactly the documents of the database."""
+    wanted, present = store.document_ids(), words.ids()
+    missing, surplus = sorted(wanted - present), sorted(present - wanted)
+    if surplus:
+        words.update([], surplus)
+    for batch in _batches(missing, _WORDS_BATCH):
+        words.update(store.documents(batch))
+
+
+def embed_pending(
+    store: SkillStore,
+    encoding: Encoding,
+    encoder: DocumentEncoder,
+    languages: Sequence[str],
+    progress: Progress | None = None,
+) -> Iterator[int]:
+    """Embeds the documents that lack vectors, batch by batch, each committed before it is yielded.
+
+    Args:
+        languages: what the encoder reads.
+        progress: is told how many of how many documents have been embedded.
+
+    Yields: how many documents are still pending.
+    """
+    pending = encoding.pending()
+    done = 0
+    for batch in _batches(pending, _EMBED_BATCH):
+        documents = store.documents(batch)
+        texts = {document.id: passages(document, languages) for document in documents}
+        encoding.embed(texts, encoder)
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(pending))
+        yield len(pending) - done
+
+
+def _read(
+    files: Sequence[SkillFile],
+) -> tuple[list[tuple[SkillFile, Skill]], list[tuple[SkillFile, str]]]:
+    loaded: list[tuple[SkillFile, Skill]] = []
+    failed: list[tuple[SkillFile, str]] = []
+    for file in files:
+        try:
+            loaded.append((file, read_skill(Path(file.path))))
+        except SkillError as error:
+            failed.append((file, error.reason))
+    return loaded, failed
+
+
+def _batches(items: Sequence[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,118 @@
+"""The settings of one run: defaults, then `config.toml`, then environment, then flags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from skillrouter_mcp.errors import SkillRouterError
+from skillrouter_mcp.skills import Root
+
+CONFIG_FILE = "config.toml"
+
+
+class SettingsError(SkillRouterError):
+    """A setting cannot be used; the text says which one, where it was set and what it takes."""
+
+
+def default_home() -> Path:
+    """Where index and state live unless `SKILLROUTER_HOME` says otherwise."""
+    return user_data_path("skillrouter", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """What can be set. `load_settings` reads it and says what is wrong with a value."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SKILLROUTER_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    home: Path = Field(default_factory=default_home)
+    roots: Annotated[tuple[Path, ...], NoDecode] = (Path("~/.skills"),)
+    project: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("SKILLROUTER_PROJECT", "CLAUDE_PROJECT_DIR", "project"),
+    )
+    profile: str = "embedded"
+    threads: int | None = Field(default=None, ge=1, le=1024)
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_path_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part for part in value.split(os.pathsep) if part]
+        return value
+
+    @field_validator("roots")
+    @classmethod
+    def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(_absolute(path) for path in value))
+
+    @field_validator("home", "project")
+    @classmethod
+    def _absolute_path(cls, value: Path | None) -> Path | None:
+        return None if value is None else _absolute(value)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        flags, environment = init_settings(), env_settings()
+        home = flags.get("home") or environment.get("home") or default_home()
+        config = TomlConfigSettingsSource(
+            settings_cls, toml_file=_absolute(Path(home)) / CONFIG_FILE
+        )
+        return (init_settings, env_settings, config)
+
+    def search_roots(self) -> tuple[Root, ...]:
+        """The roots to walk: the project's `.skills` first, then the user's in their order."""
+        roots = [Root(path, "user") for path in self.roots]
+        if self.project is not None:
+            project = self.project / ".skills"
+            roots = [root for root in roots if root.path != project]
+            roots.insert(0, Root(project, "project"))
+        return tuple(roots)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings in force; a flag that is None or empty counts as not given.
+
+    Raises:
+        SettingsError: a value, or `config.toml`, cannot be used.
+    """
+    given = {name: value for name, value in flags.items() if value not in (None, (), [])}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"setting {name!r}: {first['msg']} (read from flags, SKILLROUTER_{name.upper()}, and "
+            f"{CONFIG_FILE} in SKILLROUTER_HOME, in that order)"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"{CONFIG_FILE} in SKILLROUTER_HOME cannot be read: {error}") from None
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from skillrouter_mcp.index.analysis import expand
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("plain English, v1.2", ["plain", "English,", "v1.2"]),
+        ("call getUserName now", ["call", "getUserName", "now", "get", "User", "Name"]),
+        ("parseHTTPResponse", ["parseHTTPResponse", "parse", "HTTP", "Response"]),
+        ("naïve café", ["naïve", "café"]),
+        ("テスト", ["テス", "スト"]),
+        ("", []),
+    ],
+)
+def test_what_the_tokenizer_cannot_see_is_spelled_out(text: str, words: list[str]) -> None:
+    assert expand(text).split() == words
+
+
+def test_chinese_becomes_pairs_and_english() -> None:
+    words = expand("写K8s健康检查").split()
+    assert {"K8s", "健康", "康检", "检查"} <= set(words)
+    assert {"health", "check"} <= set(words)

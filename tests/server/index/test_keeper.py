@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillrouter_gguf import Model, ModelError
+from skillrouter_mcp.index import keeper
+from skillrouter_mcp.index.encoding import Fingerprint
+from skillrouter_mcp.index.errors import DatabaseError
+from skillrouter_mcp.index.keeper import Keeper
+from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.skills import Root
+
+PATIENCE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_RESCAN_SECONDS", 0.02)
+    monkeypatch.setattr(keeper, "_RETRY_SECONDS", 0.02)
+
+
+@pytest.fixture
+def library(tmp_path: Path, root: Path, model: Model) -> Iterator[Library]:
+    library = Library(tmp_path / "home", [Root(root, "user")], Fingerprint.of(model))
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def keep() -> Iterator[Callable[..., Keeper]]:
+    """Starts keepers and stops them in the end."""
+    keepers: list[Keeper] = []
+
+    def start(library: Library, encoder: Callable[[], Any]) -> Keeper:
+        keepers.append(Keeper(library, encoder))
+        keepers[-1].start()
+        return keepers[-1]
+
+    yield start
+    for started in keepers:
+        started.stop()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _state(library: Library) -> tuple[int, int]:
+    snapshot = library.snapshot
+    return len(snapshot.visible), snapshot.pending
+
+
+def _nothing_to_embed() -> Any:
+    raise AssertionError("the model was asked for")
+
+
+def test_folders_are_followed(
+    library: Library, keep: Callable[..., Keeper], write_skill: Any, counting: Any
+) -> None:
+    path = write_skill("one")
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    write_skill("two", body="other")
+    _until(lambda: _state(library) == (2, 0))
+    shutil.rmtree(path.parent)
+    _until(lambda: _state(library) == (1, 0))
+
+
+def test_the_model_is_not_asked_for_while_there_is_nothing_to_embed(
+    library: Library, keep: Callable[..., Keeper]
+) -> None:
+    keeping = keep(library, _nothing_to_embed)
+    assert keeping.wait_for_scan(PATIENCE)
+    keeping.stop()
+    assert _state(library) == (0, 0)
+
+
+def test_skills_are_visible_by_their_words_while_the_model_loads(
+    library: Library, keep: Callable[..., Keeper], write_skill: Any, counting: Any
+) -> None:
+    write_skill("one")
+    loaded = threading.Event()
+
+    def encoder() -> Any:
+        assert loaded.wait(PATIENCE)
+        return counting
+
+    keeping = keep(library, encoder)
+    assert keeping.wait_for_scan(PATIENCE)
+    assert _state(library) == (1, 1)
+    loaded.set()
+    _until(lambda: _state(library) == (1, 0))
+
+
+def test_waiting_for_the_scan_ends_in_time(library: Library, keep: Callable[..., Keeper]) -> None:
+    assert not Keeper(library, _nothing_to_embed).wait_for_scan(0)
+
+
+def test_stopping_ends_the_thread_after_the_batch_at_hand(
+    library: Library, keep: Callable[..., Keeper], write_skill: Any, counting: Any
+) -> None:
+    for n in range(40):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    embedding = threading.Event()
+
+    class Slow:
+        def encode_documents(self, texts: list[str]) -> Any:
+            embedding.set()
+            return counting.encode_documents(texts)
+
+    keeping = keep(library, Slow)
+    assert embedding.wait(PATIENCE)
+    keeping.stop()
+    done = 40 - library.pending()
+    assert 0 < done <= 40
+    assert _state(library) == (40, 40 - done)
+    keeping.stop()
+
+
+def test_one_that_was_never_started_can_be_stopped(library: Library) -> None:
+    Keeper(library, _nothing_to_embed).stop()
+
+
+def test_beside_another_process_it_takes_over_what_that_commits(
+    library: Library,
+    keep: Callable[..., Keeper],
+    tmp_path: Path,
+    root: Path,
+    model: Model,
+    write_skill: Any,
+    counting: Any,
+) -> None:
+    other = Library(tmp_path / "home", [Root(root, "user")], Fingerprint.of(model))
+    try:
+        with other.writing() as mine:
+            assert mine
+            keeping = keep(library, _nothing_to_embed)
+            assert keeping.wait_for_scan(PATIENCE)
+            assert _state(library) == (0, 0)
+            write_skill("one")
+            other.scan()
+            _until(lambda: _state(library) == (1, 1))
+            for _ in other.embed(counting):
+                pass
+            _until(lambda: _state(library) == (1, 0))
+            keeping.stop()
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize(
+    "error", [ModelError("the file is cut short"), DatabaseError("locked"), OSError("disk gone")]
+)
+def test_trouble_is_told_once_and_tried_again(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    write_skill("one")
+    attempts: list[int] = []
+
+    def encoder() -> Any:
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise error
+        return counting
+
+    with caplog.at_level(logging.ERROR):
+        keeping = keep(library, encoder)
+        assert keeping.wait_for_scan(PATIENCE)
+        _until(lambda: _state(library) == (1, 0))
+    (record,) = caplog.records
+    assert str(error) in record.getMessage()
+    assert record.exc_info is None

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillrouter_gguf import Model
+from skillrouter_mcp.index.encoding import Fingerprint
+from skillrouter_mcp.index.errors import DatabaseError
+from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.skills import Root
+
+Opener = Callable[..., Library]
+
+
+@pytest.fixture
+def open_library(tmp_path: Path, root: Path, model: Model) -> Iterator[Opener]:
+    opened: list[Library] = []
+
+    def open_one(*roots: Path, model: Model = model) -> Library:
+        scoped = [Root(path, "user") for path in roots or (root,)]
+        opened.append(Library(tmp_path / "home", scoped, Fingerprint.of(model)))
+        return opened[-1]
+
+    yield open_one
+    for library in opened:
+        library.close()
+
+
+def _step(library: Library, encoder: Any) -> None:
+    with library.writing() as mine:
+        assert mine
+        library.scan()
+        for _ in library.embed(encoder):
+            pass
+        library.refresh()
+
+
+def _paths(library: Library) -> list[str]:
+    places = library.locate(library.snapshot.visible.tolist())
+    return sorted(place.path for place in places.values())
+
+
+def test_folder_becomes_index_and_follows_it(
+    open_library: Opener, write_skill: Any, counting: Any
+) -> None:
+    first, second = write_skill("a", body="one"), write_skill("b", body="two")
+    library = open_library()
+    _step(library, counting)
+    assert _paths(library) == [str(first), str(second)]
+    assert library.snapshot.pending == 0
+
+    shutil.rmtree(second.parent)
+    third = write_skill("c", body="three")
+    assert library.out_of_step() == 2
+    _step(library, counting)
+    assert _paths(library) == [str(first), str(third)]
+    assert library.out_of_step() == 0
+    assert library.words.ids() == set(library.snapshot.visible.tolist())
+
+
+def test_unread_skills_are_visible_but_pending(open_library: Opener, write_skill: Any) -> None:
+    write_skill("a")
+    library = open_library()
+    with library.writing():
+        library.scan()
+    assert len(library.snapshot.visible) == 1
+    assert library.snapshot.pending == 1
+
+
+def test_moved_renamed_and_copied_skills_cost_nothing(
+    open_library: Opener, write_skill: Any, counting: Any
+) -> None:
+    path = write_skill("a", body="one of a kind")
+    library = open_library()
+    _step(library, counting)
+    embedded = list(counting.texts)
+
+    shutil.copytree(path.parent, path.parents[1] / "copy")
+    shutil.move(path.parent, path.parents[1] / "elsewhere")
+    _step(library, counting)
+    shutil.move(path.parents[1] / "elsewhere", path.parents[2] / "out")
+    shutil.rmtree(path.parents[1] / "copy")
+    _step(library, counting)
+    assert _paths(library) == []
+    shutil.move(path.parents[2] / "out", path.parent)
+    _step(library, counting)
+    assert _paths(library) == [str(path)]
+    assert counting.texts == embedded
+
+
+def test_changed_prefix_embeds_everything_again_and_nothing_else_does(
+    open_library: Opener, write_skill: Any, counting: Any, model: Model
+) -> None:
+    write_skill("a")
+    _step(open_library(), counting)
+    once = len(counting.texts)
+    _step(open_library(model=model.model_copy(update={"title": "other"})), counting)
+    assert len(counting.texts) == once
+    _step(open_library(model=model.model_copy(update={"document_prefix": "passage: "})), counting)
+    assert len(counting.texts) == 2 * once
+
+
+def test_what_is_committed_when_embedding_breaks_off_is_kept(
+    open_library: Opener, write_skill: Any, counting: Any
+) -> None:
+    for n in range(40):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    library = open_library()
+    with library.writing():
+        library.scan()
+        left = next(library.embed(counting))
+        library.refresh()
+    assert 0 < left < 40
+    assert library.snapshot.pending == left
+    done = len(counting.texts)
+    again = open_library()
+    assert again.snapshot.pending == left
+    _step(again, counting)
+    assert again.snapshot.pending == 0
+    assert len(counting.texts) == len(set(counting.texts)) > done
+
+
+def test_other_roots_are_kept_but_not_seen(
+    open_library: Opener, write_skill: Any, counting: Any, tmp_path: Path
+) -> None:
+    mine = write_skill("a")
+    _step(open_library(), counting)
+    other = open_library(tmp_path / "other")
+    _step(other, counting)
+    assert _paths(other) == []
+    assert _paths(open_library()) == [str(mine)]
+
+
+def test_one_process_writes_at_a_time(open_library: Opener) -> None:
+    one, other = open_library(), open_library()
+    with one.writing() as first, other.writing() as second:
+        assert (first, second) == (True, False)
+    with other.writing() as again:
+        assert again
+
+
+def test_refresh_sees_what_another_has_committed(
+    open_library: Opener, write_skill: Any, counting: Any
+) -> None:
+    reader, writer = open_library(), open_library()
+    before = reader.snapshot
+    assert reader.refresh() is before
+    write_skill("a")
+    _step(writer, counting)
+    assert len(reader.refresh().visible) == 1
+    assert reader.snapshot.pending == 0
+
+
+def test_words_that_disagree_are_made_anew(
+    open_library: Opener, write_skill: Any, counting: Any
+) -> None:
+    write_skill("a")
+    library = open_library()
+    _step(library, counting)
+    library.words.update([], library.words.ids())
+    again = open_library()
+    _step(again, counting)
+    assert again.words.ids() == set(again.snapshot.visible.tolist())
+
+
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_damaged_database_is_set_aside_and_made_anew(
+    open_library: Opener,
+    write_skill: Any,
+    counting: Any,
+    tmp_path: Path,
+    content: bytes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_skill("a")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "index.db").write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        library = open_library()
+    assert "set aside" in caplog.text
+    (aside,) = (tmp_path / "home").glob("index.db.damaged-*")
+    assert aside.read_bytes() == content
+    _step(library, counting)
+    assert len(library.snapshot.visible) == 1
+
+
+def test_rebuild_forgets_vectors_too(open_library: Opener, write_skill: Any, counting: Any) -> None:
+    write_skill("a")
+    library = open_library()
+    _step(library, counting)
+    once = len(counting.texts)
+    with library.writing():
+        library.forget()
+    assert library.snapshot.visible.tolist() == []
+    _step(library, counting)
+    assert len(counting.texts) == 2 * once
+
+
+def test_unloadable_skills_are_reported_and_harm_nothing(
+    open_library: Opener, write_skill: Any, counting: Any, root: Path
+) -> None:
+    good = write_skill("good")
+    bad = write_skill("bad")
+    bad.write_bytes(b"\xff\xfe\x00")
+    os.mkfifo(root / "SKILL.md")
+    library = open_library()
+    _step(library, counting)
+    assert _paths(library) == [str(good)]
+    assert {problem.path for problem in library.problems()} == {str(bad), str(root / "SKILL.md")}
+
+
+def test_home_that_cannot_be_made_is_named(tmp_path: Path, model: Model) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseError, match="SKILLROUTER_HOME"):
+        Library(tmp_path / "file" / "home", [], Fingerprint.of(model))
+
+
+def test_rebuild_mends_a_database_damaged_within(
+    open_library: Opener, write_skill: Any, counting: Any, tmp_path: Path
+) -> None:
+    for n in range(30):
+        write_skill(f"skill-{n}", body=f"number {n} " * 200)
+    library = open_library()
+    _step(library, counting)
+    library.close()
+    path = tmp_path / "home" / "index.db"
+    content = bytearray(path.read_bytes())
+    for page in range(8, len(content) // 4096, 3):
+        content[page * 4096 : page * 4096 + 200] = b"\xaa" * 200
+    path.write_bytes(content)
+    for derived in (tmp_path / "home").glob("index.db-*"):
+        derived.unlink()
+
+    again = open_library()
+    with again.writing():
+        again.forget()
+    _step(again, counting)
+    assert len(again.snapshot.visible) == 30
+    assert not again.damage()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skillrouter_mcp.index import schema
+from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.store import SkillStore
+from skillrouter_mcp.skills import Problem, Root, Skill, SkillFile, Stamp
+
+USER = Root(Path("/user"), "user")
+PROJECT = Root(Path("/project"), "project")
+BOTH = (PROJECT, USER)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SkillStore]:
+    database = Database(tmp_path / "a.db", "write")
+    schema.prepare(database)
+    yield SkillStore(database)
+    database.close()
+
+
+def _file(path: str, root: Root = USER, mtime: int = 1) -> SkillFile:
+    return SkillFile(path, root, Stamp(10, mtime, mtime, 3, 4))
+
+
+def _skill(
+    name: str, body: str = "body", hidden: bool = False, warnings: tuple[str, ...] = ()
+) -> Skill:
+    return Skill(
+        name=name, description="", body=body, front_matter={}, warnings=warnings, hidden=hidden
+    )
+
+
+def _names(store: SkillStore, *roots: Root) -> list[str]:
+    return [document.name for document in store.documents(store.visible(roots or BOTH))]
+
+
+def test_copies_are_one_document_found_at_the_first_root(store: SkillStore) -> None:
+    store.save([(_file("/user/b/a"), _skill("a")), (_file("/project/a", PROJECT), _skill("a"))])
+    (document_id,) = store.visible(BOTH)
+    assert store.locate([document_id], BOTH)[document_id].path == "/project/a"
+    assert store.locate([document_id], [USER])[document_id].path == "/user/b/a"
+
+
+def test_each_set_of_roots_sees_its_own(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a")), (_file("/project/b", PROJECT), _skill("b"))])
+    assert _names(store, USER) == ["a"]
+    assert _names(store, PROJECT) == ["b"]
+    assert _names(store) == ["a", "b"]
+    assert store.visible([]) == []
+
+
+def test_project_skill_hides_the_users_of_its_name(store: SkillStore) -> None:
+    store.save(
+        [
+            (_file("/user/a"), _skill("a", "the user's")),
+            (_file("/project/a", PROJECT), _skill("a", "the project's")),
+        ]
+    )
+    (document_id,) = store.visible(BOTH)
+    assert store.documents([document_id])[0].body == "the project's"
+    (warning,) = store.shadowed(BOTH)
+    assert warning.path == "/user/a"
+    assert "/project/a" in warning.reason
+    assert store.shadowed([USER]) == []
+
+
+def test_two_skills_of_one_name_in_one_scope_both_stay(store: SkillStore) -> None:
+    store.save([(_file("/user/1"), _skill("a", "one")), (_file("/user/2"), _skill("a", "two"))])
+    assert len(store.visible(BOTH)) == 2
+
+
+def test_hidden_skill_is_not_found(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a", hidden=True))])
+    assert store.visible(BOTH) == []
+
+
+def test_stamps_tell_what_was_read_loadable_or_not(store: SkillStore) -> None:
+    store.save([(_file("/user/a", mtime=1), _skill("a"))], [(_file("/user/b", mtime=2), "broken")])
+    stamps = store.stamps([USER])
+    assert set(stamps) == {"/user/a", "/user/b"}
+    assert stamps["/user/a"] != stamps["/user/b"]
+    assert store.stamps([PROJECT]) == {}
+
+
+def test_a_file_that_breaks_is_no_skill_any_more_and_mends_again(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a"))])
+    store.save([], [(_file("/user/a", mtime=2), "is not UTF-8")])
+    assert store.visible(BOTH) == []
+    assert store.problems(BOTH) == [Problem("/user/a", "is not UTF-8")]
+    store.save([(_file("/user/a", mtime=3), _skill("a"))])
+    assert _names(store) == ["a"]
+    assert store.problems(BOTH) == []
+
+
+def test_problems_of_a_walk_replace_those_of_the_last(store: SkillStore) -> None:
+    store.replace_walk_problems(BOTH, [Problem("/user/x", "cannot be read")])
+    store.replace_walk_problems(BOTH, [Problem("/user/y", "cannot be read")])
+    assert [problem.path for problem in store.problems(BOTH)] == ["/user/y"]
+    assert store.problems([PROJECT]) == []
+
+
+def test_removed_files_leave_no_document_behind(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a")), (_file("/user/copy"), _skill("a"))])
+    store.remove(["/user/a"])
+    assert store.drop_orphans() == 0
+    store.remove(["/user/copy"])
+    assert store.drop_orphans() == 1
+    assert store.document_ids() == set()
+
+
+def test_warnings_are_remembered(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a", warnings=("bad name", "no description")))])
+    assert [problem.reason for problem in store.warned(BOTH)] == ["bad name", "no description"]
+
+
+def test_clear_forgets_everything(store: SkillStore) -> None:
+    store.save([(_file("/user/a"), _skill("a"))], [(_file("/user/b"), "broken")])
+    store.clear()
+    assert store.stamps(BOTH) == {}
+    assert store.document_ids() == set()
+
+
+@pytest.mark.parametrize("text", ["\x00nul", "emoji 🧰 和中文", "'; DROP TABLE skill; --"])
+def test_any_text_is_kept_as_it_is(store: SkillStore, text: str) -> None:
+    store.save([(_file(f"/user/{text}"), _skill(text, text))])
+    (document,) = store.documents(store.visible(BOTH))
+    assert (document.name, document.body) == (text, text)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillrouter_gguf import Model
+from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.encoding import Encoding, Fingerprint
+from skillrouter_mcp.index.store import SkillStore
+from skillrouter_mcp.index.synchroniser import agree, difference, embed_pending, scan
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.skills import Root
+
+LANGUAGES = ["en"]
+
+
+class Parts:
+    """What the synchroniser brings in step."""
+
+    def __init__(self, home: Path, root: Path, model: Model) -> None:
+        self.database = Database(home / "index.db", "write")
+        schema.prepare(self.database)
+        self.store = SkillStore(self.database)
+        self.words = WordIndex(home / "words")
+        self.encoding = Encoding.create(self.database, Fingerprint.of(model))
+        self.roots = [Root(root, "user")]
+
+    def scan(self, progress: Any = None) -> tuple[int, int, int]:
+        """Files read, not to be read, and gone."""
+        changes = scan(self.store, self.words, self.roots, progress)
+        assert self.words.ids() == self.store.document_ids()
+        return changes.read, changes.failed, changes.removed
+
+
+@pytest.fixture
+def parts(tmp_path: Path, root: Path, model: Model) -> Iterator[Parts]:
+    (tmp_path / "home").mkdir()
+    parts = Parts(tmp_path / "home", root, model)
+    yield parts
+    parts.database.close()
+
+
+def test_scan_reads_what_is_new_or_changed_and_forgets_what_is_gone(
+    parts: Parts, write_skill: Any
+) -> None:
+    one, two = write_skill("one"), write_skill("two")
+    assert parts.scan() == (2, 0, 0)
+    assert parts.scan() == (0, 0, 0)
+    write_skill("one", body="Do it otherwise, and longer.\n")
+    assert parts.scan() == (1, 0, 0)
+    shutil.rmtree(two.parent)
+    assert parts.scan() == (0, 0, 1)
+    assert list(parts.store.stamps(parts.roots)) == [str(one)]
+    (document,) = parts.store.documents(sorted(parts.store.document_ids()))
+    assert document.body == "Do it otherwise, and longer."
+
+
+def test_changes_are_true_only_if_something_changed(parts: Parts, write_skill: Any) -> None:
+    write_skill("one")
+    assert scan(parts.store, parts.words, parts.roots)
+    assert not scan(parts.store, parts.words, parts.roots)
+
+
+def test_an_edit_of_equal_length_is_noticed(parts: Parts, write_skill: Any) -> None:
+    write_skill("one", body="rake\n")
+    parts.scan()
+    write_skill("one", body="bake\n")
+    assert parts.scan() == (1, 0, 0)
+
+
+def test_a_file_that_cannot_be_loaded_is_told_and_not_read_again(
+    parts: Parts, write_skill: Any
+) -> None:
+    path = write_skill("one")
+    parts.scan()
+    path.write_bytes(b"\xff")
+    assert parts.scan() == (0, 1, 0)
+    assert parts.scan() == (0, 0, 0)
+    (problem,) = parts.store.problems(parts.roots)
+    assert problem.path == str(path)
+    assert parts.store.document_ids() == set()
+    write_skill("one")
+    assert parts.scan() == (1, 0, 0)
+    assert parts.store.problems(parts.roots) == []
+
+
+def test_a_broken_file_that_goes_away_leaves_no_problem(parts: Parts, write_skill: Any) -> None:
+    path = write_skill("one")
+    path.write_bytes(b"\xff")
+    parts.scan()
+    path.unlink()
+    assert parts.scan() == (0, 0, 1)
+    assert parts.store.problems(parts.roots) == []
+
+
+def test_problems_of_the_walk_last_as_long_as_they_do(parts: Parts, root: Path) -> None:
+    (root / "SKILL.md").symlink_to(root / "nowhere")
+    parts.scan()
+    (problem,) = parts.store.problems(parts.roots)
+    assert problem.path == str(root / "SKILL.md")
+    (root / "SKILL.md").unlink()
+    parts.scan()
+    assert parts.store.problems(parts.roots) == []
+
+
+def test_files_of_one_text_are_one_document(parts: Parts, write_skill: Any) -> None:
+    path = write_skill("one")
+    shutil.copytree(path.parent, path.parents[1] / "copy")
+    assert parts.scan() == (2, 0, 0)
+    assert len(parts.store.document_ids()) == 1
+    shutil.rmtree(path.parent)
+    assert parts.scan() == (0, 0, 1)
+    assert len(parts.store.document_ids()) == 1
+
+
+def test_difference_tells_without_reading(parts: Parts, write_skill: Any, root: Path) -> None:
+    gone = write_skill("gone")
+    write_skill("same")
+    parts.scan()
+    gone.unlink()
+    new = write_skill("new")
+    found = difference(parts.store, parts.roots)
+    assert found.files == 2
+    assert [file.path for file in found.changed] == [str(new)]
+    assert found.gone == (str(gone),)
+    assert found.count == 2
+    assert len(parts.store.document_ids()) == 2
+
+
+def test_scanning_is_committed_batch_by_batch(
+    parts: Parts, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_READ_BATCH", 2)
+    for n in range(5):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    told: list[tuple[int, int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total, len(parts.words.ids())))
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        parts.scan(progress)
+    assert told == [(2, 5, 2), (4, 5, 4)]
+    assert len(parts.store.document_ids()) == 4
+    assert parts.scan() == (1, 0, 0)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1_000])
+def test_words_are_made_to_agree_with_the_documents(
+    parts: Parts, write_skill: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(synchroniser, "_WORDS_BATCH", batch)
+    for n in range(3):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    parts.scan()
+    wanted = parts.store.document_ids()
+    foreign = parts.store.documents(sorted(wanted))[0]
+    parts.words.update(
+        [type(foreign)(999, "stranger", "", "of another index")], [min(wanted), max(wanted)]
+    )
+    agree(parts.store, parts.words)
+    assert parts.words.ids() == wanted
+
+
+def test_embedding_is_committed_batch_by_batch(
+    parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 2)
+    for n in range(5):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    parts.scan()
+    told: list[tuple[int, int]] = []
+    left = []
+    for pending in embed_pending(
+        parts.store,
+        parts.encoding,
+        counting,
+        LANGUAGES,
+        lambda done, total: told.append((done, total)),
+    ):
+        assert len(parts.encoding.pending()) == pending
+        left.append(pending)
+    assert left == [3, 1, 0]
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    assert list(embed_pending(parts.store, parts.encoding, counting, LANGUAGES)) == []
+
+
+def test_a_skill_that_goes_away_meanwhile_is_left_out(
+    parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 1)
+    paths = [write_skill(f"skill-{n}", body=f"number {n}") for n in range(3)]
+    parts.scan()
+    steps = embed_pending(parts.store, parts.encoding, counting, LANGUAGES)
+    next(steps)
+    for path in paths:
+        path.unlink()
+    parts.scan()
+    assert list(steps) == [1, 0]
+    assert parts.database.rows("SELECT * FROM view") == []

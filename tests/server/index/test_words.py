@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skillrouter_mcp.index.analysis import expand
+from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, Clause, Neighbours, WordIndex
+
+LOGS = Document(1, "rotate-logs", "Keeps disks free", "Compress yesterday's logs and rotate them.")
+MAIL = Document(2, "send-mail", "Writes letters", "Address the reader, rotate nothing.")
+CHINESE = Document(3, "fapiao", "", "整理发票并报销差旅费")
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> WordIndex:
+    index = WordIndex(tmp_path / "words")
+    index.update([LOGS, MAIL, CHINESE])
+    return index
+
+
+def _found(index: WordIndex, text: str, field: str = TEXT) -> list[int]:
+    return list(index.search(field, [Clause((term,)) for term in index.analyze(text)], 10))
+
+
+def test_document_is_found_by_any_form_of_its_words(words: WordIndex) -> None:
+    assert _found(words, "COMPRESSING") == [1]
+    assert _found(words, "rotating log") == [1, 2]
+
+
+def test_fields_are_searched_apart(words: WordIndex) -> None:
+    assert _found(words, "disk") == [1]
+    assert _found(words, "disk", DESCRIPTION) == [1]
+    assert _found(words, "compress", DESCRIPTION) == []
+
+
+def test_words_that_stand_together_are_told_from_scattered_ones(tmp_path: Path) -> None:
+    together = Document(1, "a", "", "use the load balancer of the cluster")
+    scattered = Document(2, "b", "", "load the file, then read on for long, then ask the balancer")
+    index = WordIndex(tmp_path / "words")
+    index.update([together, scattered])
+    pairs = index.neighbours("load balancer")
+    assert pairs == [Neighbours("load", "balanc", 1)]
+    assert list(index.search_together(pairs, 10)) == [1]
+
+
+def test_a_document_counts_by_its_best_section(tmp_path: Path) -> None:
+    padding = "Nothing to see in this line, move along.\n" * 200
+    late = Document(1, "late", "", f"{padding}\nReset the upload keystore.\n{padding}")
+    diluted = Document(2, "diluted", "", f"keystore\n{padding}\n{padding}\nupload")
+    index = WordIndex(tmp_path / "words")
+    index.update([late, diluted])
+    scores = index.search(SECTION, [Clause(("upload",)), Clause(("keystor",))], 10)
+    assert list(scores) == [1, 2]
+    assert len(index.search(SECTION, [Clause(("move",))], 10)) == 2, "each document once"
+
+
+def test_weight_of_a_clause_moves_its_documents(words: WordIndex) -> None:
+    for heavy, light, first in (("log", "letter", 1), ("letter", "log", 2)):
+        clauses = [Clause((heavy,), 9.0), Clause((light,), 1.0)]
+        assert next(iter(words.search(TEXT, clauses, 2))) == first
+
+
+def test_of_alternatives_the_best_counts(words: WordIndex) -> None:
+    apart = words.search(TEXT, [Clause(("rotat",)), Clause(("log",))], 2)
+    together = words.search(TEXT, [Clause(("rotat", "log"))], 2)
+    assert together[1] < apart[1]
+    assert set(together) == {1, 2}
+
+
+def test_chinese_is_found_within_a_sentence_and_by_its_english(words: WordIndex) -> None:
+    assert _found(words, expand("帮我报销发票")) == [3]
+    assert _found(words, "invoice") == [3]
+
+
+def test_rare_terms_tell_more_than_common_ones(words: WordIndex) -> None:
+    assert words.idf("unheard") > words.idf("compress") > words.idf("rotat") > 0
+
+
+def test_nothing_is_found_without_terms_or_matches(words: WordIndex) -> None:
+    assert words.search(TEXT, [], 10) == {}
+    assert _found(words, "zebra") == []
+
+
+def test_removed_documents_are_gone_and_ids_tell_the_rest(words: WordIndex) -> None:
+    words.update([], [1])
+    assert words.ids() == {2, 3}
+    assert _found(words, "compress") == []
+
+
+def test_reopened_index_holds_what_was_committed(words: WordIndex, tmp_path: Path) -> None:
+    again = WordIndex(tmp_path / "words")
+    assert again.ids() == words.ids() == {1, 2, 3}
+
+
+def test_other_opener_sees_a_commit_after_reload(words: WordIndex, tmp_path: Path) -> None:
+    other = WordIndex(tmp_path / "words")
+    words.update([Document(4, "new", "", "unheard of")])
+    assert _found(other, "unheard") == []
+    other.reload()
+    assert _found(other, "unheard") == [4]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"{}"])
+def test_broken_index_is_made_anew(words: WordIndex, tmp_path: Path, content: bytes) -> None:
+    for shelf in ("documents", "sections"):
+        (tmp_path / "words" / shelf / "meta.json").write_bytes(content)
+    again = WordIndex(tmp_path / "words")
+    assert again.ids() == set()
+    again.update([LOGS])
+    assert _found(again, "compress") == [1]
+
+
+def test_missing_segment_is_made_anew(words: WordIndex, tmp_path: Path) -> None:
+    for segment in (tmp_path / "words").rglob("*.term"):
+        segment.unlink()
+    assert WordIndex(tmp_path / "words").ids() == set()

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from skillrouter_mcp.settings import SettingsError, load_settings
+from skillrouter_mcp.skills import Root
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith(("SKILLROUTER_", "CLAUDE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def _write_config(home: Path, text: str) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.toml").write_text(text, encoding="utf-8")
+
+
+def test_defaults_need_nothing(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert settings.roots == (tmp_path / ".skills",)
+    assert settings.profile == "embedded"
+    assert settings.threads is None
+
+
+def test_flags_win_over_environment_and_environment_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("SKILLROUTER_HOME", str(home))
+    _write_config(home, 'profile = "file"\nthreads = 1\nroots = ["/from-file"]\n')
+    monkeypatch.setenv("SKILLROUTER_THREADS", "2")
+    assert load_settings().profile == "file"
+    assert load_settings().threads == 2
+    assert load_settings(threads=3).threads == 3
+    assert load_settings().roots == (Path("/from-file"),)
+
+
+def test_roots_are_joined_as_in_path_and_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLROUTER_ROOTS", os.pathsep.join(["/a", "/b", "", "/a"]))
+    assert load_settings().roots == (Path("/a"), Path("/b"))
+
+
+def test_tilde_and_relative_paths_become_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(roots=(Path("~/mine"), Path("here"))).roots == (
+        tmp_path / "mine",
+        tmp_path / "here",
+    )
+
+
+def test_the_project_of_claude_code_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(tmp_path / "project"))
+    assert load_settings().search_roots() == (
+        Root(tmp_path / "project" / ".skills", "project"),
+        Root(tmp_path / ".skills", "user"),
+    )
+
+
+def test_the_home_folder_as_project_is_not_walked_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(tmp_path))
+    assert [root.path for root in load_settings().search_roots()] == [tmp_path / ".skills"]
+
+
+def test_a_bad_value_is_named_with_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLROUTER_THREADS", "many")
+    with pytest.raises(SettingsError, match=r"threads.*integer"):
+        load_settings()
+
+
+def test_an_unknown_key_in_the_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKILLROUTER_HOME", str(tmp_path))
+    _write_config(tmp_path, 'rootz = ["/a"]\n')
+    with pytest.raises(SettingsError, match="rootz"):
+        load_settings()
+
+
+def test_a_file_that_is_no_toml_is_refused_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SKILLROUTER_HOME", str(tmp_path))
+    _write_config(tmp_path, "profile = \n")
+    with pytest.raises(SettingsError, match=r"config\.toml"):
+        load_settings()
