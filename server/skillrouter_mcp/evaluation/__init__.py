@@ -1,0 +1,1 @@
+"""Scoring a router on labelled requests."""

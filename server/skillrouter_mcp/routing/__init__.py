@@ -1,0 +1,1 @@
+"""From a request to an ordered, deduplicated, judged list of skills."""

@@ -1,0 +1,69 @@
+"""From a request to a ranking of documents and a verdict on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skillrouter_gguf import Encoder
+from skillrouter_mcp.index.library import Snapshot
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.routing.answer import Verdict
+from skillrouter_mcp.routing.fusion import Weights, load_weights
+from skillrouter_mcp.routing.request import read_request
+from skillrouter_mcp.routing.signals import SIGNALS, gather
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A document with its score between 0 and 1, and what each signal contributed to it."""
+
+    document_id: int
+    score: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Documents, best first, and whether the best is any good."""
+
+    ranked: tuple[Ranked, ...]
+    verdict: Verdict
+
+
+class Ranker:
+    """Ranks the documents of a snapshot."""
+
+    def __init__(self, weights: Weights | None = None) -> None:
+        self._weights = weights or load_weights()
+
+    def rank(
+        self, query: str, snapshot: Snapshot, words: WordIndex, encoder: Encoder, limit: int
+    ) -> Ranking:
+        """The best `limit` documents."""
+        request = read_request(query, words, encoder.model.languages)
+        text = request.reading.english
+        vector = encoder.encode_queries([text])[0] if text else None
+        candidates = gather(request, vector, snapshot, words)
+        parts = self._weights.parts(candidates)
+        sums = parts.sum(axis=1)
+        order = np.lexsort((candidates.document_ids, -sums))[:limit]
+        calibration = self._weights.calibration
+        scores = 1 / (1 + np.exp(-(calibration.bias + calibration.slope * sums)))
+        ranked = tuple(
+            Ranked(
+                int(candidates.document_ids[row]),
+                float(scores[row]),
+                dict(zip(SIGNALS, parts[row].tolist(), strict=True)),
+            )
+            for row in order.tolist()
+        )
+        return Ranking(ranked, self._verdict(ranked))
+
+    def _verdict(self, ranked: tuple[Ranked, ...]) -> Verdict:
+        best = ranked[0].score if ranked else 0.0
+        thresholds = self._weights.verdict
+        if best >= thresholds.match:
+            return "match"
+        return "weak" if best >= thresholds.weak else "none"

@@ -1,0 +1,77 @@
+"""What a request asks for: terms for the word index, and a text for the encoder."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skillrouter_mcp.index.analysis import CJK, pairs, with_parts
+from skillrouter_mcp.index.glossary import Reading, load_glossary, readable
+from skillrouter_mcp.index.words import Clause, Neighbours, WordIndex
+
+_MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
+_MOST_CLAUSES = 64
+_MOST_NEIGHBOURS = 64
+_PAIR_WEIGHT = 0.1
+_GLOSS_WEIGHT = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the signals read it.
+
+    Attributes:
+        clauses: what to look for in the word index, the most telling first.
+        neighbours: terms that stand together in it.
+        mass: what a text that holds everything asked for would be worth: weight times idf.
+        reading: what the encoder can read of it.
+    """
+
+    clauses: tuple[Clause, ...]
+    neighbours: tuple[Neighbours, ...]
+    mass: float
+    reading: Reading
+
+
+def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Request:
+    """Reads a request.
+
+    Args:
+        languages: what the encoder reads, as ISO 639-1 codes or "multilingual".
+    """
+    query = query[:_MOST_CHARACTERS].encode(errors="replace").decode()
+    counts = _clauses(query, words)
+    worth = {
+        clause: clause.weight * max(words.idf(term) for term in clause.terms) for clause in counts
+    }
+    # What is said often is meant; a term that no skill holds cannot be found, but was asked for.
+    order = sorted(counts, key=lambda clause: -worth[clause] * (1 + math.log(counts[clause])))
+    known = [clause for clause in order if any(words.frequency(term) for term in clause.terms)]
+    neighbours = [pair for part in CJK.split(query) for pair in words.neighbours(part)]
+    return Request(
+        tuple(known[:_MOST_CLAUSES]),
+        tuple(dict.fromkeys(neighbours))[:_MOST_NEIGHBOURS],
+        sum(worth[clause] for clause in order[:_MOST_CLAUSES]),
+        readable(query, languages),
+    )
+
+
+def _clauses(query: str, words: WordIndex) -> Counter[Clause]:
+    """What is asked for, and how often."""
+    latin = Counter(words.analyze(with_parts(CJK.sub(" ", query))))
+    clauses = Counter({Clause((term,)): count for term, count in latin.items()})
+    if query.isascii():
+        return clauses
+    runs = " ".join(pair for run in CJK.findall(query) for pair in pairs(run))
+    for term, count in Counter(words.analyze(runs)).items():
+        clauses[Clause((term,), _PAIR_WEIGHT)] = count
+    seen = set(latin)
+    for gloss in load_glossary().glosses(query):
+        terms = dict.fromkeys(words.analyze(" ".join(gloss.english or ())))
+        fresh = tuple(term for term in terms if term not in seen)
+        if fresh:
+            seen.update(fresh)
+            clauses[Clause(fresh, _GLOSS_WEIGHT)] = 1
+    return clauses

@@ -1,0 +1,183 @@
+"""The router: a library kept in step, an encoder, and the way from a request to its answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from types import TracebackType
+from typing import Protocol
+
+from skillrouter_gguf import Encoder, Model, load_catalogue
+from skillrouter_mcp.index.encoding import Fingerprint
+from skillrouter_mcp.index.keeper import Keeper
+from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.synchroniser import Changes
+from skillrouter_mcp.routing.answer import Answer, Match
+from skillrouter_mcp.routing.ranking import Ranker
+from skillrouter_mcp.settings import Settings, load_settings
+
+_FIRST_SCAN_SECONDS = 2.0
+_EMPTY_SCAN_SECONDS = 10.0
+
+
+class IndexProgress(Protocol):
+    """Is told how far the index is."""
+
+    def reading(self, done: int, total: int) -> None:
+        """`done` of `total` changed files were read."""
+
+    def embedding(self, done: int, total: int) -> None:
+        """`done` of `total` skills were embedded."""
+
+
+def encoder_of(settings: Settings) -> Model:
+    """The model that the profile in use embeds with.
+
+    Raises:
+        ModelError: there is no such profile.
+    """
+    catalogue = load_catalogue()
+    return catalogue.model(catalogue.profile(settings.profile).encoder)
+
+
+class Router:
+    """Finds skills. Open one with `Router.open`, use it from any thread, close it in the end."""
+
+    def __init__(self, library: Library, model: Model, threads: int | None) -> None:
+        self.library = library
+        self._model = model
+        self._threads = threads
+        self._encoder: Encoder | None = None
+        self._encoder_lock = threading.Lock()
+        self._keeper: Keeper | None = None
+        self._ranker = Ranker()
+
+    @classmethod
+    def open(cls, settings: Settings | None = None, *, keep: bool = True) -> Router:
+        """Opens the index of these settings, or of those in force.
+
+        Args:
+            keep: have a thread keep the index in step with the folders. Without it the index is
+                used as it is.
+
+        Raises:
+            SettingsError: a setting cannot be used.
+            DatabaseError: the index cannot be opened.
+            ModelError: the profile's model is not to be had.
+        """
+        settings = settings or load_settings()
+        model = encoder_of(settings)
+        library = Library(settings.home, settings.search_roots(), Fingerprint.of(model))
+        router = cls(library, model, settings.threads)
+        if keep:
+            router._keeper = Keeper(library, router.encoder)
+            router._keeper.start()
+        return router
+
+    def encoder(self) -> Encoder:
+        """The encoder, its model loaded at the first call.
+
+        Raises:
+            ModelError: the model cannot be used; says why.
+        """
+        with self._encoder_lock:
+            if self._encoder is None:
+                self._encoder = Encoder.open(self._model, threads=self._threads)
+            return self._encoder
+
+    def find(self, query: str, limit: int = 5) -> Answer:
+        """The skills that fit the request, best first; none where nothing does.
+
+        A first request waits for the model, and two seconds for the first look at the folders
+        (longer if the index is empty); skills that have no vectors yet are found by their words.
+
+        Raises:
+            DatabaseError: the index cannot be read.
+            ModelError: the model cannot be used.
+        """
+        answer = self.rank(query, limit)
+        return replace(answer, matches=()) if answer.verdict == "none" else answer
+
+    def rank(self, query: str, limit: int) -> Answer:
+        """As `find`, with the best candidates even where none of them fits."""
+        scanned = self.wait_for_skills()
+        snapshot = self.library.snapshot
+        skills = len(snapshot.visible)
+        if not skills:
+            return Answer((), "empty" if scanned else "none", 0, 0)
+        words = self.library.words
+        ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
+        places = self.library.locate([ranked.document_id for ranked in ranking.ranked])
+        matches = tuple(
+            Match(place.name, place.path, ranked.score, ranked.parts)
+            for ranked in ranking.ranked
+            if (place := places.get(ranked.document_id)) is not None
+        )
+        return Answer(matches, ranking.verdict, skills, snapshot.pending)
+
+    def wait_for_skills(self) -> bool:
+        """Whether the folders have been looked through; waits longer if nothing is known yet."""
+        if self._keeper is None or self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS):
+            return True
+        if len(self.library.snapshot.visible):
+            return False
+        return self._keeper.wait_for_scan(_EMPTY_SCAN_SECONDS)
+
+    def bring_in_step(
+        self,
+        progress: IndexProgress | None = None,
+        *,
+        rebuild: bool = False,
+        patience: float | None = None,
+    ) -> Changes | None:
+        """Reads and embeds what changed in the folders before it returns.
+
+        Args:
+            rebuild: forget everything first.
+            patience: seconds after which embedding may be left unfinished, None for no limit;
+                with a limit, another process that is at it is not waited for.
+
+        Returns: what was found, or None where another process was at it.
+
+        Raises:
+            DatabaseError: the index cannot be written.
+            ModelError: the model cannot be used.
+        """
+        reading = progress.reading if progress else None
+        embedding = progress.embedding if progress else None
+        deadline = None if patience is None else time.monotonic() + patience
+        with self.library.writing(timeout=-1 if patience is None else 0) as mine:
+            if not mine:
+                self.library.refresh()
+                return None
+            if rebuild:
+                self.library.forget()
+            changes = self.library.scan(reading)
+            if self.library.pending():
+                for _ in self.library.embed(self.encoder(), embedding):
+                    if deadline is not None and time.monotonic() > deadline:
+                        break
+            self.library.refresh()
+            return changes
+
+    def close(self) -> None:
+        """Stops the thread and frees the model."""
+        if self._keeper is not None:
+            self._keeper.stop()
+        with self._encoder_lock:
+            if self._encoder is not None:
+                self._encoder.close()
+                self._encoder = None
+        self.library.close()
+
+    def __enter__(self) -> Router:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

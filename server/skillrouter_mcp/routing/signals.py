@@ -1,0 +1,88 @@
+"""What speaks for each candidate of a request: a number per signal, the same in any library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skillrouter_mcp.index.library import Snapshot
+from skillrouter_mcp.index.mirror import Floats, Integers
+from skillrouter_mcp.index.passages import LABEL, WINDOW
+from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, WordIndex
+from skillrouter_mcp.routing.request import Request
+
+NEIGHBOURS = "neighbours"
+LEXICAL = (TEXT, SECTION, DESCRIPTION, NEIGHBOURS)
+SIGNALS = (*LEXICAL, LABEL, WINDOW)
+
+_DEPTH = 300  # documents are scored by each kind of words; of these become candidates:
+_CANDIDATES = {TEXT: 100, SECTION: 50, DESCRIPTION: 30, NEIGHBOURS: 30, LABEL: 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a request is decided among.
+
+    Attributes:
+        document_ids: sorted, shape (candidates,).
+        signals: shape (candidates, len(SIGNALS)): BM25 as a share of the request's mass, and
+            cosines times the share of the request that the encoder can read; 0 where a signal has
+            nothing to say of a candidate.
+        embedded: whether a candidate has vectors, shape (candidates,).
+    """
+
+    document_ids: Integers
+    signals: Floats
+    embedded: NDArray[np.bool_]
+
+
+def gather(
+    request: Request, vector: Floats | None, snapshot: Snapshot, words: WordIndex
+) -> Candidates:
+    """The visible documents that any signal ranks high, with all signals of each.
+
+    Args:
+        vector: the request's unit vector, None if the encoder can read nothing of it.
+    """
+    lexical = {
+        field: words.search(field, request.clauses, _DEPTH)
+        for field in (TEXT, SECTION, DESCRIPTION)
+    }
+    lexical[NEIGHBOURS] = words.search_together(request.neighbours, _DEPTH)
+    mirror = snapshot.mirror
+    labels = np.zeros(len(mirror.document_ids), np.float32)
+    chosen = [
+        np.fromiter(list(scores)[: _CANDIDATES[name]], np.int64) for name, scores in lexical.items()
+    ]
+    if vector is not None:
+        labels = mirror.label_cosines(vector)
+        chosen.append(mirror.document_ids[_highest(labels, _CANDIDATES[LABEL])])
+    document_ids = np.intersect1d(np.concatenate(chosen), snapshot.visible)
+    signals = np.zeros((len(document_ids), len(SIGNALS)), np.float32)
+    for column, name in enumerate(LEXICAL):
+        scores = lexical[name]
+        signals[:, column] = [scores.get(i, 0.0) for i in document_ids.tolist()]
+    signals /= max(request.mass, 1e-9)
+    rows, embedded = _rows(document_ids, mirror.document_ids)
+    if vector is not None:
+        rows = rows[embedded]
+        signals[embedded, SIGNALS.index(LABEL)] = labels[rows]
+        signals[embedded, SIGNALS.index(WINDOW)] = mirror.window_cosines(vector, rows)
+        signals[:, len(LEXICAL) :] *= request.reading.share
+    return Candidates(document_ids, signals, embedded)
+
+
+def _highest(scores: Floats, count: int) -> Integers:
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    return np.argpartition(-scores, count)[:count]
+
+
+def _rows(wanted: Integers, document_ids: Integers) -> tuple[Integers, NDArray[np.bool_]]:
+    """Where each wanted id stands among the sorted ids, and whether it does."""
+    if not len(document_ids):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    rows = np.minimum(np.searchsorted(document_ids, wanted), len(document_ids) - 1)
+    return rows, document_ids[rows] == wanted

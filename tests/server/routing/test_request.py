@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from skillrouter_mcp.routing.request import Request, read_request
+from skillrouter_mcp.routing.router import Router
+
+
+def _read(router: Router, query: str, *languages: str) -> Request:
+    return read_request(query, router.library.words, languages or ("en",))
+
+
+def _terms(request: Request) -> set[str]:
+    return {term for clause in request.clauses for term in clause.terms}
+
+
+def test_english_becomes_its_terms_each_once(router: Router) -> None:
+    request = _read(router, "Rotate the rotating logs")
+    assert sorted(_terms(request)) == ["log", "rotat"]
+    assert {clause.weight for clause in request.clauses} == {1.0}
+    assert request.reading.english == "Rotate the rotating logs"
+
+
+def test_parts_of_identifiers_are_looked_for(router: Router) -> None:
+    assert {"contain", "imag"} <= _terms(_read(router, "containerImage fails"))
+
+
+def test_chinese_is_put_into_english_for_an_english_encoder(router: Router) -> None:
+    request = _read(router, "用 growpart 支付发票")
+    assert {"growpart", "invoic"} <= _terms(request)
+    assert "growpart" in request.reading.english
+    assert "invoice" in request.reading.english
+    assert request.reading.english.isascii()
+
+
+def test_words_that_stand_together_are_looked_for_together(router: Router) -> None:
+    request = _read(router, "old log files")
+    pairs = {(pair.first, pair.second): pair.distance for pair in request.neighbours}
+    assert pairs == {("old", "log"): 1, ("old", "file"): 2, ("log", "file"): 1}
+
+
+def test_what_the_request_says_weighs_more_than_what_was_translated(router: Router) -> None:
+    weights = {clause.terms[0]: clause.weight for clause in _read(router, "yeast 发票").clauses}
+    assert weights["yeast"] > weights["invoic"] > weights["发票"]
+
+
+def test_an_encoder_that_reads_everything_gets_the_request_as_it_is(router: Router) -> None:
+    assert _read(router, "扩展磁盘", "multilingual").reading.english == "扩展磁盘"
+
+
+@pytest.mark.parametrize("query", ["Как увеличить диск?", "ディスクをふやす", "디스크"])
+def test_other_scripts_count_for_nothing_with_an_english_encoder(
+    router: Router, query: str
+) -> None:
+    assert _read(router, query).reading.share == 0
+
+
+def test_half_readable_request_counts_by_what_can_be_read(router: Router) -> None:
+    mixed = _read(router, "resize the disk Как увеличить").reading.share
+    assert 0 < mixed < _read(router, "resize the disk 扩展").reading.share <= 1
+
+
+def test_accents_are_readable(router: Router) -> None:
+    assert _read(router, "Größe der Platte ändern").reading.english == "Größe der Platte ändern"
+
+
+def test_long_request_keeps_what_tells_most(router: Router) -> None:
+    filler = " ".join(f"filler{n}" for n in range(60))
+    request = _read(router, f"{filler} {'service ' * 2000} and bread {filler} dough")
+    assert len(request.clauses) <= 64
+
+
+@pytest.mark.parametrize("query", ["", "   ", "?!", "\x00", "的", "🧰"])
+def test_request_that_says_nothing_has_no_terms(router: Router, query: str) -> None:
+    request = _read(router, query)
+    assert not request.clauses or request.mass > 0
+    assert request.mass >= 0
+
+
+def test_term_that_no_skill_holds_is_still_missed(router: Router) -> None:
+    known, unknown = _read(router, "bread"), _read(router, "bread zeppelin")
+    assert unknown.clauses == known.clauses
+    assert unknown.mass > known.mass
+
+
+def test_mass_is_what_a_perfect_text_would_be_worth(router: Router) -> None:
+    idf = router.library.words.idf
+    assert _read(router, "bread dough").mass == pytest.approx(idf("bread") + idf("dough"))

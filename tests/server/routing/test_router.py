@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillrouter_gguf import ModelError
+from skillrouter_mcp.routing.router import Router
+from skillrouter_mcp.routing.signals import SIGNALS
+from skillrouter_mcp.settings import load_settings
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("the log files fill the disk, gzip the old ones", "rotate-logs"),
+        ("resize the file system after adding storage", "grow-disk"),
+        ("yeast", "bake-bread"),
+        ("差旅发票怎么报销", "fapiao"),
+        ("把镜像部署到 Kubernetes", "deploy-service"),
+        ("Please read the diff of my pull request before I merge. " * 300, "review-code"),
+    ],
+)
+def test_body_decides(router: Router, query: str, name: str) -> None:
+    assert router.rank(query, 3).matches[0].name == name
+
+
+def test_matches_are_in_order_each_once_and_explained(router: Router) -> None:
+    matches = router.rank("bake bread", 50).matches
+    scores = [match.score for match in matches]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert len({match.path for match in matches}) == len(matches)
+    assert all(set(match.parts) == set(SIGNALS) for match in matches)
+
+
+def test_limit_is_kept(router: Router) -> None:
+    assert len(router.rank("bake bread", 2).matches) == 2
+
+
+def test_same_request_gets_the_same_answer(router: Router) -> None:
+    assert router.find("resize the disk") == router.find("resize the disk")
+
+
+def test_no_match_is_returned_when_nothing_fits(router: Router) -> None:
+    answer = router.find("translate a medieval Icelandic saga into Finnish verse")
+    assert answer.verdict == "none"
+    assert answer.matches == ()
+
+
+def test_sure_match_is_called_one(router: Router) -> None:
+    answer = router.find(
+        "compress yesterday's log files with gzip, delete those older than a month"
+    )
+    assert answer.verdict == "match"
+
+
+@pytest.mark.parametrize("query", ["", "?", "的", "\x00\ud800", "Как?", "🧰" * 5000])
+def test_request_without_meaning_is_answered(router: Router, query: str) -> None:
+    assert router.find(query).skills == 7
+
+
+def test_copies_are_answered_once(router: Router, tmp_path: Path, skills_of: Path) -> None:
+    shutil.copytree(skills_of / "bake-bread", tmp_path / "skills" / "a")
+    shutil.copytree(skills_of / "bake-bread", tmp_path / "skills" / "b")
+    settings = load_settings(home=tmp_path / "home", roots=(tmp_path / "skills",), threads=1)
+    with Router.open(settings, keep=False) as copies:
+        copies.bring_in_step()
+        (match,) = copies.rank("bread", 5).matches
+    assert match.path == str(tmp_path / "skills" / "a" / "SKILL.md")
+
+
+def test_skills_without_vectors_are_found_by_their_words(
+    tmp_path: Path, write_skill: Any, root: Path
+) -> None:
+    path = write_skill("rotate-logs", body="gzip the old logs")
+    write_skill("bake-bread", body="flour and yeast")
+    settings = load_settings(home=tmp_path / "home", roots=(root,), threads=1)
+    with Router.open(settings, keep=False) as router:
+        with router.library.writing():
+            router.library.scan()
+        answer = router.rank("old logs", 5)
+    assert answer.matches[0].path == str(path)
+    assert answer.pending == 2
+
+
+def test_empty_library_is_called_empty(tmp_path: Path, root: Path) -> None:
+    settings = load_settings(home=tmp_path / "home", roots=(root,))
+    with Router.open(settings, keep=False) as router:
+        router.bring_in_step()
+        assert router.find("anything").verdict == "empty"
+
+
+def test_kept_router_follows_the_folder(tmp_path: Path, write_skill: Any, root: Path) -> None:
+    write_skill("bake-bread", body="flour and yeast")
+    settings = load_settings(home=tmp_path / "home", roots=(root,), threads=1)
+    with Router.open(settings) as router:
+        assert router.find("yeast").skills == 1
+
+
+def test_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nonesuch.*embedded"):
+        Router.open(load_settings(home=tmp_path, profile="nonesuch"))
