@@ -1,0 +1,305 @@
+"""The clients: where each keeps its servers, in which shape, and what is peculiar to it.
+
+A new client is one more `Client` below, a shape if none fits, and a case in its test.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skillrouter_install import shapes
+from skillrouter_install.errors import InstallError
+from skillrouter_install.own_command import OwnCommand, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from skillrouter_install.environment import Environment
+    from skillrouter_install.formats import FormatName
+    from skillrouter_install.server_entry import ServerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client.
+
+    `user_files` are templates for `Environment.expand`, of which the first that exists is used
+    and else the first; `macos_files` and `windows_files` stand in for them there. `project_files`
+    are below a project's folder. `keys` lead to the servers. `refused` is what the client's own
+    parser refuses of what ours reads. `edited_because` says what keeps its own command, if it has
+    one, from being used. `programs` and `traces` betray that it is on the machine: where no trace
+    is given, the folder of its config file. `hook_files` are for the prompt hook, user's and
+    project's.
+    """
+
+    id: str
+    title: str
+    form: FormatName
+    keys: tuple[str, ...]
+    shape: Callable[[ServerEntry], dict[str, Any]]
+    user_files: tuple[str, ...]
+    macos_files: tuple[str, ...] = ()
+    windows_files: tuple[str, ...] = ()
+    project_files: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    traces: tuple[str, ...] = ()
+    refused: frozenset[str] = frozenset()
+    own: OwnCommand | None = None
+    edited_because: str = ""
+    always_load: bool = False
+    hook_files: tuple[str, str] | None = None
+    then: str = ""
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes that it has files for."""
+        return ("user", "project") if self.project_files else ("user",)
+
+    def files(self, environment: Environment, scope: Scope) -> list[Path]:
+        """Every file that it may keep servers in, the usual one first.
+
+        Raises:
+            InstallError: it has no files of that scope.
+        """
+        if scope == "project":
+            if not self.project_files:
+                raise InstallError(
+                    f"{self.title} keeps its servers per user only; use --scope user"
+                )
+            return [environment.project / name for name in self.project_files]
+        by_platform = {"macos": self.macos_files, "windows": self.windows_files}
+        templates = by_platform.get(environment.platform) or self.user_files
+        return [environment.expand(template) for template in templates]
+
+    def entry_path(self, name: str) -> tuple[str, ...]:
+        """The keys that lead to the entry of the server of that name."""
+        return (*self.keys, name)
+
+
+def _claude_add(name: str, entry: Mapping[str, Any], scope: Scope) -> list[str]:
+    return ["mcp", "add-json", "--scope", scope, name, json.dumps(entry)]
+
+
+def _claude_remove(name: str, scope: Scope) -> list[str]:
+    return ["mcp", "remove", "--scope", scope, name]
+
+
+def _gemini_add(name: str, entry: Mapping[str, Any], scope: Scope) -> list[str]:
+    pairs = [f"{key}={value}" for key, value in entry.get("env", {}).items()]
+    env = [word for pair in pairs for word in ("-e", pair)]
+    limit = ["--timeout", str(entry["timeout"])]
+    command = [name, entry["command"]]
+    # What follows `--` reaches the server even where it looks like an option.
+    args = ["--", *entry["args"]] if entry["args"] else []
+    return ["mcp", "add", "-s", scope, *limit, *env, *command, *args]
+
+
+def _gemini_remove(name: str, scope: Scope) -> list[str]:
+    return ["mcp", "remove", "-s", scope, name]
+
+
+def _vscode_add(name: str, entry: Mapping[str, Any], _scope: Scope) -> list[str]:
+    return ["--add-mcp", json.dumps({"name": name, **entry})]
+
+
+_COMMENTS_AND_COMMAS = frozenset({"comments", "trailing commas"})
+
+_CLIENTS = (
+    Client(
+        "claude-code",
+        "Claude Code",
+        "jsonc",
+        ("mcpServers",),
+        shapes.claude_code,
+        user_files=("${CLAUDE_CONFIG_DIR:-~}/.claude.json",),
+        project_files=(".mcp.json",),
+        programs=("claude",),
+        traces=("${CLAUDE_CONFIG_DIR:-~/.claude}", "${CLAUDE_CONFIG_DIR:-~}/.claude.json"),
+        refused=_COMMENTS_AND_COMMAS,
+        own=OwnCommand(
+            "claude",
+            _claude_add,
+            _claude_remove,
+            user_file=".claude.json",
+            home_variable="CLAUDE_CONFIG_DIR",
+        ),
+        always_load=True,
+        hook_files=("${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json", ".claude/settings.json"),
+        then="Start a new session; `claude mcp list` shows whether it connects.",
+    ),
+    Client(
+        "claude-desktop",
+        "Claude Desktop",
+        "jsonc",
+        ("mcpServers",),
+        shapes.plain,
+        user_files=("${XDG_CONFIG_HOME}/Claude/claude_desktop_config.json",),
+        macos_files=("~/Library/Application Support/Claude/claude_desktop_config.json",),
+        windows_files=("${APPDATA}/Claude/claude_desktop_config.json",),
+        refused=_COMMENTS_AND_COMMAS,
+        then="Quit Claude Desktop and start it again.",
+    ),
+    Client(
+        "hermes",
+        "Hermes",
+        "yaml",
+        ("mcp_servers",),
+        shapes.hermes,
+        user_files=("${HERMES_HOME:-~/.hermes}/config.yaml",),
+        windows_files=("${HERMES_HOME:-${LOCALAPPDATA}/hermes}/config.yaml",),
+        edited_because="`hermes mcp add` asks questions, drops comments and sets no tool limit",
+        then="Start a new session; `hermes mcp test skillrouter` shows whether it connects.",
+    ),
+    Client(
+        "codex",
+        "Codex",
+        "toml",
+        ("mcp_servers",),
+        shapes.codex,
+        user_files=("${CODEX_HOME:-~/.codex}/config.toml",),
+        project_files=(".codex/config.toml",),
+        programs=("codex",),
+        edited_because="`codex mcp add` sets no time limits and rewrites other servers' entries",
+        then="Start a new session. A project's own file counts once Codex trusts the project.",
+    ),
+    Client(
+        "cursor",
+        "Cursor",
+        "jsonc",
+        ("mcpServers",),
+        shapes.plain,
+        user_files=("~/.cursor/mcp.json",),
+        project_files=(".cursor/mcp.json",),
+        programs=("cursor", "cursor-agent"),
+        then="Switch the server on in Cursor's settings under MCP if it asks.",
+    ),
+    Client(
+        "vscode",
+        "VS Code",
+        "jsonc",
+        ("servers",),
+        shapes.typed,
+        user_files=("${XDG_CONFIG_HOME}/Code/User/mcp.json",),
+        macos_files=("~/Library/Application Support/Code/User/mcp.json",),
+        windows_files=("${APPDATA}/Code/User/mcp.json",),
+        project_files=(".vscode/mcp.json",),
+        programs=("code",),
+        own=OwnCommand(
+            "code",
+            _vscode_add,
+            None,
+            user_file="User/mcp.json",
+            home_option="--user-data-dir",
+            scopes=("user",),
+            help_names=("--add-mcp", "--user-data-dir"),
+        ),
+        then="VS Code asks once whether the server may be trusted.",
+    ),
+    Client(
+        "gemini",
+        "Gemini CLI",
+        "jsonc",
+        ("mcpServers",),
+        shapes.gemini,
+        user_files=("${GEMINI_CLI_HOME:-~}/.gemini/settings.json",),
+        project_files=(".gemini/settings.json",),
+        programs=("gemini",),
+        refused=frozenset({"trailing commas"}),
+        own=OwnCommand(
+            "gemini",
+            _gemini_add,
+            _gemini_remove,
+            user_file=".gemini/settings.json",
+            home_variable="GEMINI_CLI_HOME",
+        ),
+        then="Gemini CLI starts servers in folders that it trusts only.",
+    ),
+    Client(
+        "opencode",
+        "opencode",
+        "jsonc",
+        ("mcp",),
+        shapes.opencode,
+        user_files=(
+            "${XDG_CONFIG_HOME}/opencode/opencode.json",
+            "${XDG_CONFIG_HOME}/opencode/opencode.jsonc",
+            "${XDG_CONFIG_HOME}/opencode/config.json",
+        ),
+        project_files=("opencode.json", "opencode.jsonc"),
+        programs=("opencode",),
+        edited_because="`opencode mcp add` sets no time limit and reformats the file",
+        then="Start opencode again; `opencode mcp list` shows whether it connects.",
+    ),
+    Client(
+        "goose",
+        "Goose",
+        "yaml",
+        ("extensions",),
+        shapes.goose,
+        user_files=("${XDG_CONFIG_HOME}/goose/config.yaml",),
+        windows_files=("${APPDATA}/Block/goose/config/config.yaml",),
+        then="Start a new session.",
+    ),
+    Client(
+        "openclaw",
+        "OpenClaw",
+        "json5",
+        ("mcp", "servers"),
+        shapes.plain,
+        user_files=("${OPENCLAW_CONFIG_PATH:-${OPENCLAW_STATE_DIR:-~/.openclaw}/openclaw.json}",),
+        programs=("openclaw",),
+        edited_because="`openclaw mcp set` rewrites the file without its comments",
+        then="`openclaw mcp doctor skillrouter --probe` shows whether it connects.",
+    ),
+)
+
+
+def clients() -> tuple[Client, ...]:
+    """Every client that is known."""
+    return _CLIENTS
+
+
+def find_client(name: str) -> Client:
+    """The client of that id or title, in any case.
+
+    Raises:
+        InstallError: there is none; the text names those there are.
+    """
+    wanted = name.strip().casefold().replace(" ", "-").replace("_", "-")
+    for client in _CLIENTS:
+        if wanted in (client.id, client.title.casefold().replace(" ", "-")):
+            return client
+    ids = [client.id for client in _CLIENTS]
+    close = difflib.get_close_matches(wanted, ids, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise InstallError(f"no client is called {name!r}; {hint}known are {', '.join(ids)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A client that is on this machine, and what betrays it."""
+
+    client: Client
+    because: str
+
+
+def detect(environment: Environment) -> list[Detected]:
+    """The clients that are on this machine: their program, folder or config file was found."""
+    found = []
+    for client in _CLIENTS:
+        because = _trace(client, environment)
+        if because:
+            found.append(Detected(client, because))
+    return found
+
+
+def _trace(client: Client, environment: Environment) -> str | None:
+    for program in client.programs:
+        if place := environment.program(program):
+            return f"`{program}` is at {place}"
+    traces = [environment.expand(template) for template in client.traces]
+    traces = traces or [file.parent for file in client.files(environment, "user")]
+    return next((f"{trace} exists" for trace in traces if trace.exists()), None)

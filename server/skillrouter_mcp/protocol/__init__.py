@@ -1,0 +1,1 @@
+"""MCP: the tool, its answers, and the server that offers it."""

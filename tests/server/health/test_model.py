@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skillrouter_gguf.model_file
+from skillrouter_gguf import Encoder, load_catalogue
+from skillrouter_mcp.health.finding import Finding
+from skillrouter_mcp.health.model import check_model
+from skillrouter_mcp.settings import load_settings
+
+MODEL = load_catalogue().model("all-minilm-l6-v2")
+FILE = skillrouter_gguf.model_file.EMBEDDED / MODEL.file
+
+
+def _check(**settings: object) -> Finding:
+    (finding,) = check_model(load_settings(threads=1, **settings))
+    assert finding.section == "models"
+    return finding
+
+
+def test_the_embedded_model_is_whole() -> None:
+    finding = _check()
+    assert (finding.subject, finding.status) == ("profile embedded", "ok")
+    assert MODEL.name in finding.text
+
+
+def test_an_unknown_profile_is_broken() -> None:
+    finding = _check(profile="zz")
+    assert (finding.subject, finding.status) == ("profile zz", "broken")
+    assert "known are: embedded" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is not there"),
+        (b"GGUF", "cut short at 4 of 25,282,432 bytes"),
+        (b"\0" * 25_282_432, "not a GGUF file"),
+        (b"GGUF" + b"\0" * 25_282_428, "its SHA-256 is"),
+    ],
+)
+def test_a_model_file_that_is_not_whole_is_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    monkeypatch.setattr(skillrouter_gguf.model_file, "EMBEDDED", tmp_path)
+    if content is not None:
+        (tmp_path / MODEL.file).write_bytes(content)
+    finding = _check()
+    assert finding.status == "broken"
+    assert finding.text.startswith(f"{tmp_path / MODEL.file}: ")
+    assert said in finding.text
+    assert "Reinstall" in finding.text
+
+
+def test_a_model_that_computes_something_else_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = Encoder.encode_documents
+
+    def mix_up(encoder: Encoder, texts: list[str]) -> object:
+        return np.ascontiguousarray(encode(encoder, texts)[[0, 2, 1]])
+
+    monkeypatch.setattr(Encoder, "encode_documents", mix_up)
+    finding = _check()
+    assert finding.status == "broken"
+    assert "unrelated" in finding.text
