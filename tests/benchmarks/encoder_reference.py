@@ -62,7 +62,9 @@ def measure(folder: Path, pool: Path, count: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("pool", type=Path)
     parser.add_argument("--texts", type=int, default=100)
