@@ -2,22 +2,22 @@
 
     python -m tests.benchmarks.fit_weights --data FOLDER --home HOME [--write]
 
-`FOLDER` holds `dev.jsonl` and `abstain-dev.json`; `HOME` the index that
-`skillrouter-mcp eval FOLDER/dev.jsonl --skills FOLDER/skills.jsonl.gz` made there.
+`FOLDER` holds `dev.jsonl`, `skills.jsonl.gz` and `abstain-dev.json`; `HOME` keeps the indexes of
+both libraries, the whole pool and the 300 skills that can't answer every request.
 
 The weights are those of a conditional logit: the chance that a candidate is the right one is the
 softmax of its weighted signals over all candidates of the request. Reported figures come from
 8-fold cross-validation, three times over, in which the requests for one skill stay together; what
-is written is fitted on all requests.
+is written is fitted on all requests. The scores are calibrated on both libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
-import os
-import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,26 +25,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from tests.benchmarks import calibration
 
-from skillrouter_mcp.evaluation.records import Request, read_requests
+from skillrouter_mcp.evaluation.records import Request, pool_folder, read_requests
 from skillrouter_mcp.routing.request import read_request
 from skillrouter_mcp.routing.router import Router
-from skillrouter_mcp.routing.signals import SIGNALS, gather
+from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, gather
 from skillrouter_mcp.settings import load_settings
 
-PENALTY = 1.0  # of the squared weights, each in units of its signal's deviation
+PENALTY = 3.0  # of the squared weights, each in units of its signal's deviation
 FOLDS, REPEATS = 8, 3
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request with the signals of its candidates, shape (candidates, signals), and which are
-    right."""
+    """A request with its candidates in one library.
+
+    Attributes:
+        signals: shape (candidates, signals).
+        right: which candidates are right.
+        readable: the share of the request that the encoder reads.
+        size: of the library, in documents.
+        answerable: whether the library holds a right skill.
+    """
 
     request: Request
     signals: Floats
     right: NDArray[np.bool_]
+    readable: float
+    size: int
+    answerable: bool
+
+    def outcome(self, weights: Floats) -> calibration.Outcome:
+        """What comes of it with these weights."""
+        sums = self.signals @ weights
+        order = np.argsort(-sums)
+        group = min(self.request.relevant)
+        return calibration.Outcome(
+            group, self.size, self.answerable, sums[order], self.right[order]
+        )
 
 
 def main() -> None:
@@ -53,7 +73,10 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    cases = gather_cases(arguments.data / "dev.jsonl", arguments.home)
+    requests = read_requests(arguments.data / "dev.jsonl")
+    pool = arguments.data / "skills.jsonl.gz"
+    cases = gather_cases(requests, pool, arguments.home)
+    few = gather_cases(requests, small_pool(arguments.data, arguments.home), arguments.home)
     print(f"{len(cases)} requests, {np.mean([len(case.right) for case in cases]):.0f} candidates")
     columns = list(range(len(SIGNALS)))
     figures = report("all signals", cases, columns)
@@ -63,29 +86,68 @@ def main() -> None:
     report("vectors only", cases, [c for c in columns if SIGNALS[c] in ("label", "window")])
     weights = fit(cases, columns)
     print(json.dumps(dict(zip(SIGNALS, weights.round(2).tolist(), strict=True))))
+    outcomes = [case.outcome(weights) for case in cases + few]
+    figures |= calibration.report(outcomes)
+    fitted = calibration.fit_calibration(outcomes)
+    weak = calibration.fit_threshold(fitted, calibration.partly_answerable(outcomes))
+    print(fitted, f"weak from {weak}")
     if arguments.write:
-        write(weights, figures)
+        write(
+            {
+                "provenance": "python -m tests.benchmarks.fit_weights; cross-validated in percent: "
+                + ", ".join(f"{name} {figure:.1f}" for name, figure in figures.items()),
+                "weights": dict(zip(SIGNALS, weights.round(2).tolist(), strict=True)),
+                "typical": typical(cases + few),
+                "calibration": fitted.model_dump(),
+                "verdict": {"match": max(calibration.SURE, weak), "weak": weak},
+            }
+        )
 
 
-def gather_cases(queries: Path, home: Path) -> list[Case]:
+def small_pool(data: Path, home: Path) -> Path:
+    """The pool of the library that can't answer every request."""
+    wanted = set(json.loads((data / "abstain-dev.json").read_text(encoding="utf-8"))["library"])
+    path = home / "few.jsonl"
+    with gzip.open(data / "skills.jsonl.gz", "rt", encoding="utf-8") as lines:
+        chosen = [line for line in lines if json.loads(line)["skill_id"] in wanted]
+    path.write_text("".join(chosen), encoding="utf-8")
+    return path
+
+
+def gather_cases(requests: Sequence[Request], pool: Path, home: Path) -> list[Case]:
     """Every request with its candidates, through the router's own code."""
-    index = max(home.glob("eval/*/index.db"), key=os.path.getmtime, default=None)
-    if index is None:
-        sys.exit(f"{home} holds no index; run skillrouter-mcp eval with SKILLROUTER_HOME={home}")
-    settings = load_settings(home=index.parent, roots=(index.parent / "skills",))
+    folder = pool_folder(pool, home / "eval")
+    settings = load_settings(home=folder.parent, roots=(folder,))
+    here = {path.name for path in folder.iterdir()}
     cases = []
     with Router.open(settings, keep=False) as router:
+        router.bring_in_step()
         encoder, library = router.encoder(), router.library
-        for request in read_requests(queries):
+        for request in requests:
             read = read_request(request.query, library.words, encoder.model.languages)
             text = read.reading.english
             vector = encoder.encode_queries([text])[0] if text else None
             candidates = gather(read, vector, library.snapshot, library.words)
             places = library.locate(candidates.document_ids.tolist())
             ids = [Path(places[i].path).parent.name for i in candidates.document_ids.tolist()]
-            right = np.array([skill_id in request.relevant for skill_id in ids])
-            cases.append(Case(request, candidates.signals.astype(np.float64), right))
+            cases.append(
+                Case(
+                    request,
+                    candidates.signals.astype(np.float64),
+                    np.array([skill_id in request.relevant for skill_id in ids]),
+                    candidates.readable,
+                    len(library.snapshot.visible),
+                    bool(request.relevant & here),
+                )
+            )
     return cases
+
+
+def typical(cases: Sequence[Case]) -> dict[str, float]:
+    """How near candidates are by the encoder's signals, where it can read all of a request."""
+    read = np.concatenate([case.signals for case in cases if case.readable == 1])
+    means = read.mean(axis=0).round(3).tolist()
+    return {name: means[n] for n, name in enumerate(SIGNALS) if name not in LEXICAL}
 
 
 def fit(cases: list[Case], columns: list[int]) -> Floats:
@@ -145,15 +207,9 @@ def cross_validate(cases: list[Case], columns: list[int], repeat: int) -> list[t
     return ranked
 
 
-def write(weights: Floats, figures: dict[str, float]) -> None:
-    """Replaces the weights that the router ships; calibration and verdict stay."""
+def write(content: dict[str, object]) -> None:
+    """Replaces the weights that the router ships."""
     path = Path(str(files("skillrouter_mcp.routing").joinpath("weights.json")))
-    content = json.loads(path.read_text(encoding="utf-8"))
-    shown = ", ".join(f"{name} {figure:.1f}" for name, figure in figures.items())
-    content["provenance"] = (
-        f"python -m tests.benchmarks.fit_weights; cross-validated in percent: {shown}"
-    )
-    content["weights"] = dict(zip(SIGNALS, weights.round(2).tolist(), strict=True))
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

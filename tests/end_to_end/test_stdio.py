@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.end_to_end.conftest import Connect, Dial
 
 SKILLS = Path(__file__).parents[1] / "skills"
-ASKED = ("nitrate-sample", "tax-adviser-batch", "shifts-phone", "donor-money")
+ASKED = ("nitrate-sample", "tax-adviser-batch", "sales-by-region", "donor-money")
 GENERATIONS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 PATIENCE = 120.0
 

@@ -13,10 +13,40 @@ from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, Candidates
 
 
 class Calibration(BaseModel, frozen=True):
-    """From a sum of signals to the chance that the candidate is right: a logistic curve."""
+    """From sums of signals to the chance that a candidate is right: a logistic regression.
+
+    A sum says more where it stands out (`lead`, over the second best) and less where another
+    stands above it (`lag`, negative); and the more skills there are, the likelier one is right.
+    No library smaller than `smallest_size` was seen, so smaller ones are judged like it.
+    """
 
     bias: float
-    slope: float
+    sum: float
+    lead: float
+    lag: float
+    log_size: float
+    smallest_size: int
+
+    def scores(self, sums: Floats, floor: float, library_size: int) -> Floats:
+        """The chance of each candidate.
+
+        Args:
+            sums: best first, shape (candidates,).
+            floor: what a skill that has nothing to do with the request would sum up to.
+            library_size: in documents.
+        """
+        gaps = sums - sums[:1]
+        lead = np.zeros_like(sums)
+        lead[:1] = sums[:1] - (sums[1] if len(sums) > 1 else floor)
+        evidence = (
+            self.bias
+            + self.sum * sums
+            + self.lead * lead
+            + self.lag * gaps
+            + self.log_size * np.log(max(library_size, self.smallest_size))
+        )
+        scores: Floats = 1 / (1 + np.exp(-evidence))
+        return scores
 
 
 class Thresholds(BaseModel, frozen=True):
@@ -27,12 +57,21 @@ class Thresholds(BaseModel, frozen=True):
 
 
 class Weights(BaseModel, frozen=True):
-    """What `weights.json` holds; `provenance` names the command that made it and its figures."""
+    """What `weights.json` holds; `provenance` names the command that made it and its figures.
+
+    `typical` is how near a candidate is to a request on average, by each signal of the encoder.
+    """
 
     provenance: str
     weights: dict[str, float]
+    typical: dict[str, float]
     calibration: Calibration
     verdict: Thresholds
+
+    @property
+    def floor(self) -> float:
+        """What a skill that has nothing to do with a request sums up to on average."""
+        return sum(self.weights[name] * cosine for name, cosine in self.typical.items())
 
     def parts(self, candidates: Candidates) -> Floats:
         """What each signal contributes to each candidate, shape (candidates, signals).
@@ -41,10 +80,15 @@ class Weights(BaseModel, frozen=True):
         average.
         """
         signals = candidates.signals
-        if candidates.embedded.any() and not candidates.embedded.all():
+        if not candidates.embedded.all():
             signals = signals.copy()
             dense = slice(len(LEXICAL), None)
-            signals[~candidates.embedded, dense] = signals[candidates.embedded, dense].mean(axis=0)
+            if candidates.embedded.any():
+                expected = signals[candidates.embedded, dense].mean(axis=0)
+            else:
+                typical = [self.typical[name] for name in SIGNALS[dense]]
+                expected = candidates.readable * np.array(typical, np.float32)
+            signals[~candidates.embedded, dense] = expected
         return signals * np.array([self.weights[name] for name in SIGNALS], np.float32)
 
 

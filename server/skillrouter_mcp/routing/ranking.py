@@ -48,16 +48,19 @@ class Ranker:
         candidates = gather(request, vector, snapshot, words)
         parts = self._weights.parts(candidates)
         sums = parts.sum(axis=1)
-        order = np.lexsort((candidates.document_ids, -sums))[:limit]
-        calibration = self._weights.calibration
-        scores = 1 / (1 + np.exp(-(calibration.bias + calibration.slope * sums)))
+        order = np.lexsort((candidates.document_ids, -sums))
+        scores = self._weights.calibration.scores(
+            sums[order],
+            self._weights.floor * candidates.readable,
+            len(snapshot.visible),
+        )
         ranked = tuple(
             Ranked(
                 int(candidates.document_ids[row]),
-                float(scores[row]),
+                score,
                 dict(zip(SIGNALS, parts[row].tolist(), strict=True)),
             )
-            for row in order.tolist()
+            for row, score in zip(order.tolist()[:limit], scores.tolist(), strict=False)
         )
         return Ranking(ranked, self._verdict(ranked))
 

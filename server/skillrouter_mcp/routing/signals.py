@@ -19,6 +19,8 @@ SIGNALS = (*LEXICAL, LABEL, WINDOW)
 
 _DEPTH = 300  # documents are scored by each kind of words; of these become candidates:
 _CANDIDATES = {TEXT: 100, SECTION: 50, DESCRIPTION: 30, NEIGHBOURS: 30, LABEL: 50}
+_DOUBT = 2.0  # in words: that all of a very short request is found says little
+_CAUTION = 4  # a request of which much cannot be read is misread as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,15 @@ class Candidates:
     Attributes:
         document_ids: sorted, shape (candidates,).
         signals: shape (candidates, len(SIGNALS)): BM25 as a share of the request's mass, and
-            cosines times the share of the request that the encoder can read; 0 where a signal has
-            nothing to say of a candidate.
+            cosines times `readable`; 0 where a signal has nothing to say of a candidate.
         embedded: whether a candidate has vectors, shape (candidates,).
+        readable: how far the encoder can be trusted to have read the request, 0 to 1.
     """
 
     document_ids: Integers
     signals: Floats
     embedded: NDArray[np.bool_]
+    readable: float
 
 
 def gather(
@@ -64,14 +67,20 @@ def gather(
     for column, name in enumerate(LEXICAL):
         scores = lexical[name]
         signals[:, column] = [scores.get(i, 0.0) for i in document_ids.tolist()]
-    signals /= max(request.mass, 1e-9)
+    signals *= _lexical_scale(request)
     rows, embedded = _rows(document_ids, mirror.document_ids)
     if vector is not None:
         rows = rows[embedded]
         signals[embedded, SIGNALS.index(LABEL)] = labels[rows]
         signals[embedded, SIGNALS.index(WINDOW)] = mirror.window_cosines(vector, rows)
-        signals[:, len(LEXICAL) :] *= request.reading.share
-    return Candidates(document_ids, signals, embedded)
+    readable = 0.0 if vector is None else request.reading.share**_CAUTION
+    signals[:, len(LEXICAL) :] *= readable
+    return Candidates(document_ids, signals, embedded, readable)
+
+
+def _lexical_scale(request: Request) -> float:
+    said = sum(clause.weight for clause in request.clauses)
+    return said / (said + _DOUBT) / max(request.mass, 1e-9)
 
 
 def _highest(scores: Floats, count: int) -> Integers:
