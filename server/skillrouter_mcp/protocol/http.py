@@ -30,6 +30,7 @@ PATH = "/mcp"
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _BACKLOG = 2_048
 _GRACE_SECONDS = 2  # for requests under way once the server is told to end
+_IDLE_SECONDS = 75  # until a connection is closed; longer than clients keep theirs
 
 
 class AddressError(Exception):
@@ -77,12 +78,16 @@ def listen(address: Address) -> socket.socket:
         raise AddressError("the token may hold only letters, digits and signs of ASCII, no spaces")
     family, _, _, _, place = found[0]
     try:
-        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+        listener = socket.create_server(place[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise AddressError(
             f"cannot listen on {address.host}, port {address.port}: {error.strerror}; "
             "choose another with --host or --port"
         ) from None
+    # Inherited by connections; without it each answer waits 40 ms for the client to acknowledge its
+    # head. asyncio sets it only for sockets that name their protocol.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:
@@ -122,6 +127,7 @@ def serve_http(settings: Settings, address: Address) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
     )
     print(f"skillrouter-mcp serves MCP at {url_of(listener)}", file=sys.stderr)  # noqa: T201
     try:

@@ -20,7 +20,8 @@ from skillrouter_mcp.skills import printable
 if TYPE_CHECKING:
     from skillrouter_mcp.protocol.skill_catalogue import FileContent, SkillCatalogue
 
-_FRESHNESS = {"ttlMs": 0, "cacheScope": "private"}  # a file may change at any time
+# A file may change at any time. Folders need not say so, but hosts refuse those that don't.
+_FRESHNESS = {"ttlMs": 0, "cacheScope": "private"}
 _T = TypeVar("_T")
 
 
@@ -81,7 +82,7 @@ class SkillsExtension(Extension):
         children, cursor = await self._ask(
             lambda catalogue: catalogue.children(params.uri, params.cursor), params.uri
         )
-        return {"resultType": "complete", "resources": children, **_next(cursor)}
+        return {"resultType": "complete", "resources": children, **_FRESHNESS, **_next(cursor)}
 
     async def _ask(self, question: Callable[[SkillCatalogue], _T], uri: str | None = None) -> _T:
         data = None if uri is None else {"uri": uri}

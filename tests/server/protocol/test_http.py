@@ -203,6 +203,15 @@ def test_loopback_needs_no_token(host: str) -> None:
         assert url_of(listener).startswith("http://")
 
 
+def test_connections_send_without_delay() -> None:
+    with (
+        listen(Address(port=0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("token", ["two words", "Schlüssel", "line\nbreak"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(AddressError, match="token"):

@@ -7,22 +7,10 @@ from typing import Any
 
 import pytest
 
-from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.protocol import skill_catalogue
 from skillrouter_mcp.protocol.skill_catalogue import SkillCatalogue
 from skillrouter_mcp.protocol.skill_files import MAX_BYTES, MAX_FILES, NotServedError
 from skillrouter_mcp.protocol.skill_uri import skill_uri
-
-
-@pytest.fixture
-def catalogue(library: Library) -> SkillCatalogue:
-    return SkillCatalogue(library)
-
-
-def _scan(catalogue: SkillCatalogue) -> None:
-    with catalogue.library.writing() as mine:
-        assert mine
-        catalogue.library.scan()
 
 
 def _digest(data: bytes) -> str:
@@ -39,13 +27,13 @@ def _listed(catalogue: SkillCatalogue) -> list[str]:
 
 
 def test_entry_has_front_matter_and_every_file_once(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("rotate-logs")
     (path.parent / "a.bin").write_bytes(b"\0\xff")
     (path.parent / "scripts").mkdir()
     (path.parent / "scripts" / "run me.sh").write_text("gzip\n")
-    _scan(catalogue)
+    scan()
     uri = skill_uri("rotate-logs", str(path))
     base = uri.removesuffix("/SKILL.md")
     assert catalogue.entry(uri) == {
@@ -60,10 +48,10 @@ def test_entry_has_front_matter_and_every_file_once(
 
 
 def test_digest_and_size_follow_the_file_before_the_index_does(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("rotate-logs")
-    _scan(catalogue)
+    scan()
     write_skill("rotate-logs", body="Another body, of another length.\n")
     (resource,) = catalogue.entry(skill_uri("rotate-logs", str(path)))["resources"]
     assert resource["digest"] == _digest(path.read_bytes())
@@ -71,7 +59,7 @@ def test_digest_and_size_follow_the_file_before_the_index_does(
 
 
 def test_every_file_of_an_entry_can_be_read_with_its_digest(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("rotate-logs", body="Zeile\r\nÜber\u2028den Rand.\n")
     names = ["a b.md", "100%.txt", "q?.md", "h#.md", "整理.md", "bom.txt", "latin.txt", "nul.txt"]
@@ -79,7 +67,7 @@ def test_every_file_of_an_entry_can_be_read_with_its_digest(
         (path.parent / name).write_bytes(b"\xef\xbb\xbfa\r\nb\n")
     (path.parent / "latin.txt").write_bytes(b"caf\xe9")
     (path.parent / "nul.txt").write_bytes(b"a\0b")
-    _scan(catalogue)
+    scan()
     resources = catalogue.entry(skill_uri("rotate-logs", str(path)))["resources"]
     assert len(resources) == len(names) + 1
     for resource in resources:
@@ -88,13 +76,15 @@ def test_every_file_of_an_entry_can_be_read_with_its_digest(
         assert (_digest(data), len(data)) == (resource["digest"], resource["size"])
 
 
-def test_a_name_that_is_not_utf_8_has_a_uri(catalogue: SkillCatalogue, write_skill: Any) -> None:
+def test_a_name_that_is_not_utf_8_has_a_uri(
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
+) -> None:
     path = write_skill("rotate-logs")
     try:
         Path(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9.txt")).write_text("hot")
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
-    _scan(catalogue)
+    scan()
     _, resource = catalogue.entry(skill_uri("rotate-logs", str(path)))["resources"]
     assert resource["uri"].endswith("/caf%E9.txt")
     assert catalogue.read(resource["uri"]).content == "hot"
@@ -104,7 +94,7 @@ def test_a_name_that_is_not_utf_8_has_a_uri(catalogue: SkillCatalogue, write_ski
 
 
 def test_front_matter_is_what_a_host_reads_in_the_file(
-    catalogue: SkillCatalogue, root: Path
+    catalogue: SkillCatalogue, root: Path, scan: Any
 ) -> None:
     (root / "typed").mkdir()
     path = root / "typed" / "SKILL.md"
@@ -113,7 +103,7 @@ def test_front_matter_is_what_a_host_reads_in_the_file(
         'quoted: "12"\nmetadata: {author: ada, draft: false, none: null, on: [yes, 0x1f]}\n'
         "date: 2026-09-13\n---\nBody.\n"
     )
-    _scan(catalogue)
+    scan()
     assert catalogue.entry(skill_uri("typed", str(path)))["frontmatter"] == {
         "name": "typed",
         "description": "Types: all",
@@ -127,10 +117,10 @@ def test_front_matter_is_what_a_host_reads_in_the_file(
 
 
 def test_skill_file_is_markdown_with_name_and_description(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("rotate-logs")
-    _scan(catalogue)
+    scan()
     file = catalogue.read(skill_uri("rotate-logs", str(path)))
     assert file.content == path.read_text()
     assert file.mime_type == "text/markdown"
@@ -140,7 +130,9 @@ def test_skill_file_is_markdown_with_name_and_description(
     }
 
 
-def test_other_files_have_their_own_type(catalogue: SkillCatalogue, write_skill: Any) -> None:
+def test_other_files_have_their_own_type(
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
+) -> None:
     path = write_skill("rotate-logs")
     (path.parent / "a.json").write_text("{}")
     (path.parent / "a.png").write_bytes(b"\x89PNG")
@@ -148,7 +140,7 @@ def test_other_files_have_their_own_type(catalogue: SkillCatalogue, write_skill:
     (path.parent / "logs.csv.gz").write_bytes(b"\x1f\x8b")
     (path.parent / "a.yaml").write_text("a: 1")
     (path.parent / "data:text,notes.md").write_text("Notes.")
-    _scan(catalogue)
+    scan()
     assert catalogue.read(skill_uri("rotate-logs", str(path), ("a.json",))).mime_type == (
         "application/json"
     )
@@ -166,50 +158,50 @@ def test_other_files_have_their_own_type(catalogue: SkillCatalogue, write_skill:
 
 
 def test_a_skill_file_in_small_letters_is_served_under_its_proper_name(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("rotate-logs")
     small = path.with_name("skill.md")
     path.rename(small)
-    _scan(catalogue)
+    scan()
     uri = skill_uri("rotate-logs", str(small))
     assert [resource["uri"] for resource in catalogue.entry(uri)["resources"]] == [uri]
     assert catalogue.read(uri).content == small.read_text()
 
 
 def test_pages_hold_every_skill_once(
-    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch, scan: Any
 ) -> None:
     monkeypatch.setattr(skill_catalogue, "PAGE", 3)
     names = [f"skill-{number}" for number in range(7)]
     for name in names:
         write_skill(name, body=name)
     write_skill("skill-0", body="skill-0", at="copies/skill-0")
-    _scan(catalogue)
+    scan()
     assert sorted(_listed(catalogue)) == sorted([*names, "skill-0"])
 
 
 def test_a_large_library_is_listed_in_part_and_served_whole(
-    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch, scan: Any
 ) -> None:
     monkeypatch.setattr(skill_catalogue, "PAGE", 2)
     monkeypatch.setattr(skill_catalogue, "LISTED", 3)
     paths = [write_skill(name, body=name) for name in "abcd"]
-    _scan(catalogue)
+    scan()
     assert _listed(catalogue) == ["a", "b", "c"]
     uri = skill_uri("d", str(paths[3]))
     assert catalogue.entry(uri)["uri"] == uri
 
 
 def test_a_cursor_goes_on_though_its_skill_is_gone(
-    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch, scan: Any
 ) -> None:
     monkeypatch.setattr(skill_catalogue, "PAGE", 2)
     paths = [write_skill(name, body=name) for name in "abcd"]
-    _scan(catalogue)
+    scan()
     _, cursor = catalogue.page(None)
     paths[1].unlink()
-    _scan(catalogue)
+    scan()
     entries, cursor = catalogue.page(cursor)
     assert [entry["frontmatter"]["name"] for entry in entries] == ["c", "d"]
     assert cursor is None
@@ -225,9 +217,11 @@ def test_an_empty_library_has_an_empty_list(catalogue: SkillCatalogue) -> None:
     assert catalogue.page(None) == ([], None)
 
 
-def test_hidden_skills_are_not_served(catalogue: SkillCatalogue, write_skill: Any) -> None:
+def test_hidden_skills_are_not_served(
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
+) -> None:
     path = write_skill("mine", description="Mine.\ndisable-model-invocation: true")
-    _scan(catalogue)
+    scan()
     assert _listed(catalogue) == []
     for ask in (catalogue.entry, catalogue.read):
         with pytest.raises(NotServedError, match="no skill is served"):
@@ -247,13 +241,13 @@ def test_hidden_skills_are_not_served(catalogue: SkillCatalogue, write_skill: An
     ],
 )
 def test_what_a_host_would_refuse_is_served_but_not_listed(
-    catalogue: SkillCatalogue, root: Path, write_skill: Any, front_matter: str
+    catalogue: SkillCatalogue, root: Path, write_skill: Any, front_matter: str, scan: Any
 ) -> None:
     write_skill("complete")
     (root / "lax").mkdir()
     path = root / "lax" / "SKILL.md"
     path.write_text(f"---\n{front_matter}\n---\nBody.\n")
-    _scan(catalogue)
+    scan()
     assert _listed(catalogue) == ["complete"]
     (name,) = [s.name for s in catalogue.library.locations() if s.path == str(path)]
     uri = skill_uri(name, str(path))
@@ -261,12 +255,12 @@ def test_what_a_host_would_refuse_is_served_but_not_listed(
 
 
 def test_too_many_files_leave_the_skill_readable_but_without_entry(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("crowded")
     for number in range(MAX_FILES):
         (path.parent / f"{number}.md").touch()
-    _scan(catalogue)
+    scan()
     uri = skill_uri("crowded", str(path))
     assert _listed(catalogue) == []
     with pytest.raises(NotServedError, match="more than 512 files"):
@@ -275,13 +269,13 @@ def test_too_many_files_leave_the_skill_readable_but_without_entry(
 
 
 def test_too_many_bytes_leave_the_skill_readable_but_without_entry(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("heavy")
     for name in ("a.bin", "b.bin"):
         with (path.parent / name).open("wb") as file:
             file.truncate(MAX_BYTES // 2)
-    _scan(catalogue)
+    scan()
     uri = skill_uri("heavy", str(path))
     assert _listed(catalogue) == []
     with pytest.raises(NotServedError, match="more than 16,777,216 bytes"):
@@ -290,13 +284,13 @@ def test_too_many_bytes_leave_the_skill_readable_but_without_entry(
 
 
 def test_a_skill_file_that_is_a_link_out_is_refused_with_the_reason(
-    catalogue: SkillCatalogue, tmp_path: Path, root: Path
+    catalogue: SkillCatalogue, tmp_path: Path, root: Path, scan: Any
 ) -> None:
     (tmp_path / "note.md").write_text("---\nname: note\ndescription: A note.\n---\nSecret.\n")
     (root / "note").mkdir()
     path = root / "note" / "SKILL.md"
     path.symlink_to(tmp_path / "note.md")
-    _scan(catalogue)
+    scan()
     assert _listed(catalogue) == []
     for ask in (catalogue.entry, catalogue.read):
         with pytest.raises(NotServedError, match="leads out"):
@@ -304,32 +298,34 @@ def test_a_skill_file_that_is_a_link_out_is_refused_with_the_reason(
 
 
 def test_a_skill_that_was_renamed_is_not_served_under_its_old_uri(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("old")
-    _scan(catalogue)
+    scan()
     path.write_text(path.read_text().replace("old", "new"))
     with pytest.raises(NotServedError, match="renamed"):
         catalogue.entry(skill_uri("old", str(path)))
-    _scan(catalogue)
+    scan()
     assert catalogue.entry(skill_uri("new", str(path)))["frontmatter"]["name"] == "new"
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe", b"---\na: &a [1,1]\n" + b"b: " + b"[" * 40])
 def test_a_skill_file_spoilt_since_it_was_indexed_is_refused(
-    catalogue: SkillCatalogue, write_skill: Any, text: bytes
+    catalogue: SkillCatalogue, write_skill: Any, text: bytes, scan: Any
 ) -> None:
     path = write_skill("spoilt")
-    _scan(catalogue)
+    scan()
     path.write_bytes(text + b"\n---\n")
     with pytest.raises(NotServedError, match=r"SKILL\.md"):
         catalogue.entry(skill_uri("spoilt", str(path)))
 
 
-def test_a_skill_that_is_gone_is_refused(catalogue: SkillCatalogue, write_skill: Any) -> None:
+def test_a_skill_that_is_gone_is_refused(
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
+) -> None:
     path = write_skill("gone")
     write_skill("kept", body="kept")
-    _scan(catalogue)
+    scan()
     path.unlink()
     assert _listed(catalogue) == ["kept"]
     for ask in (catalogue.entry, catalogue.read):
@@ -341,20 +337,22 @@ def test_a_skill_that_is_gone_is_refused(catalogue: SkillCatalogue, write_skill:
     "tail", ["/SKILL.md/", "", "/", "/../b/SKILL.md", "/%2e%2e/b/SKILL.md", "/..%2fb%2fSKILL.md"]
 )
 def test_nothing_but_a_file_of_the_skill_is_read(
-    catalogue: SkillCatalogue, write_skill: Any, tail: str
+    catalogue: SkillCatalogue, write_skill: Any, tail: str, scan: Any
 ) -> None:
     path = write_skill("a", body="a")
     write_skill("b", body="b")
-    _scan(catalogue)
+    scan()
     uri = skill_uri("a", str(path), ()) + tail
     for ask in (catalogue.entry, catalogue.read):
         with pytest.raises(NotServedError):
             ask(uri)
 
 
-def test_name_and_place_must_both_be_right(catalogue: SkillCatalogue, write_skill: Any) -> None:
+def test_name_and_place_must_both_be_right(
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
+) -> None:
     path = write_skill("a")
-    _scan(catalogue)
+    scan()
     for uri in (skill_uri("b", str(path)), skill_uri("a", "/elsewhere/SKILL.md")):
         with pytest.raises(NotServedError, match="no skill is served"):
             catalogue.entry(uri)
@@ -366,61 +364,12 @@ def test_messages_show_no_control_characters(catalogue: SkillCatalogue) -> None:
     assert str(refusal.value).isprintable()
 
 
-def test_folders_list_their_children(catalogue: SkillCatalogue, write_skill: Any) -> None:
-    path = write_skill("rotate-logs")
-    (path.parent / "references").mkdir()
-    (path.parent / "references" / "more.md").write_text("More.")
-    (path.parent / "empty").mkdir()
-    _scan(catalogue)
-    folder = skill_uri("rotate-logs", str(path), ())
-    assert catalogue.children(folder, None) == (
-        [
-            {
-                "uri": f"{folder}/SKILL.md",
-                "name": "rotate-logs",
-                "description": "Does it.",
-                "mimeType": "text/markdown",
-            },
-            {"uri": f"{folder}/empty", "name": "empty", "mimeType": "inode/directory"},
-            {"uri": f"{folder}/references", "name": "references", "mimeType": "inode/directory"},
-        ],
-        None,
-    )
-    assert catalogue.children(f"{folder}/references", None) == (
-        [{"uri": f"{folder}/references/more.md", "name": "more.md", "mimeType": "text/markdown"}],
-        None,
-    )
-    assert catalogue.children(f"{folder}/empty", None) == ([], None)
-    for uri in (f"{folder}/SKILL.md", f"{folder}/none", folder.rpartition("/")[0]):
-        with pytest.raises(NotServedError):
-            catalogue.children(uri, None)
-
-
-def test_a_folder_of_thousands_is_listed_in_pages(
-    catalogue: SkillCatalogue, write_skill: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(skill_catalogue, "FOLDER_PAGE", 4)
-    path = write_skill("crowded")
-    names = [f"{number}.md" for number in range(10)]
-    for name in names:
-        (path.parent / name).touch()
-    _scan(catalogue)
-    seen: list[str] = []
-    cursor = None
-    while True:
-        children, cursor = catalogue.children(skill_uri("crowded", str(path), ()), cursor)
-        seen += [child["name"] for child in children]
-        if cursor is None:
-            break
-    assert seen == sorted([*names, "crowded"], key=lambda name: name.replace("crowded", "SKILL.md"))
-
-
 def test_a_nested_skill_is_served_for_itself_and_as_files_of_the_one_around_it(
-    catalogue: SkillCatalogue, write_skill: Any
+    catalogue: SkillCatalogue, write_skill: Any, scan: Any
 ) -> None:
     outer = write_skill("outer", body="outer")
     inner = write_skill("inner", body="inner", at="outer/inner")
-    _scan(catalogue)
+    scan()
     around = [r["uri"] for r in catalogue.entry(skill_uri("outer", str(outer)))["resources"]]
     assert around == [
         skill_uri("outer", str(outer)),

@@ -66,23 +66,17 @@ def router(library: Library) -> _Router:
 
 
 @pytest.fixture
-def connect(router: _Router) -> Connect:
+def connect(router: _Router, scan: Any) -> Connect:
     """Connects a client of one generation to a server over `library`, which it scans first."""
 
     @asynccontextmanager
     async def connected(mode: str = "auto") -> AsyncIterator[Client]:
-        _scan(router.library)
+        scan()
         server = build_server(lambda: cast("Any", router))
         async with Client(server, mode=cast("Any", mode)) as client:
             yield client
 
     return connected
-
-
-def _scan(library: Library) -> None:
-    with library.writing() as mine:
-        assert mine
-        library.scan()
 
 
 async def _ask(client: Client, method: str, **params: Any) -> dict[str, Any]:
@@ -144,7 +138,6 @@ async def test_results_say_that_they_are_whole_and_may_be_stale_at_once(
     for result in (listed, got, folder):
         assert result["resultType"] == "complete"
         assert "nextCursor" not in result
-    for result in (listed, got):
         assert (result["ttlMs"], result["cacheScope"]) == (0, "private")
 
 
@@ -246,7 +239,7 @@ async def test_malformed_parameters_are_refused(
 
 
 async def test_a_skill_that_vanishes_is_no_longer_served(
-    connect: Connect, write_skill: Any, library: Library
+    connect: Connect, write_skill: Any, scan: Any
 ) -> None:
     path = write_skill("gone")
     uri = skill_uri("gone", str(path))
@@ -254,7 +247,7 @@ async def test_a_skill_that_vanishes_is_no_longer_served(
         await _ask(client, "skills/get", uri=uri)
         shutil.rmtree(path.parent)
         assert (await _refusal(client, "skills/get", uri=uri)).code == INVALID_PARAMS
-        _scan(library)
+        scan()
         assert (await _refusal(client, "resources/read", uri=uri)).code == INVALID_PARAMS
         assert (await _ask(client, "skills/list"))["skills"] == []
 
