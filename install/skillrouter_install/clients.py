@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from skillrouter_install import shapes
 from skillrouter_install.errors import InstallError
 from skillrouter_install.own_command import OwnCommand, Scope
+from skillrouter_install.own_skills import SHARED_FOLDER, OwnSkills, managed_by_hermes
+from skillrouter_install.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from skillrouter_install.environment import Environment
     from skillrouter_install.formats import FormatName
     from skillrouter_install.server_entry import ServerEntry
+
+
+_USUAL_PATIENCE = Patience(60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,9 @@ class Client:
     parser refuses of what ours reads. `edited_because` says what keeps its own command, if it has
     one, from being used. `programs` and `traces` betray that it is on the machine: where no trace
     is given, the folder of its config file. `hook_files` are for the prompt hook, user's and
-    project's.
+    project's; `skills` says where it keeps skills of its own, None where that is not known.
+    `patience` is how long it waits for a server, which gets no more of its environment than the
+    system's own variables where the client `filters_environment`.
     """
 
     id: str
@@ -52,7 +59,10 @@ class Client:
     edited_because: str = ""
     always_load: bool = False
     hook_files: tuple[str, str] | None = None
+    skills: OwnSkills | None = None
     then: str = ""
+    patience: Patience = _USUAL_PATIENCE
+    filters_environment: bool = True
 
     def scopes(self) -> tuple[Scope, ...]:
         """The scopes that it has files for."""
@@ -128,7 +138,15 @@ _CLIENTS = (
         ),
         always_load=True,
         hook_files=("${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json", ".claude/settings.json"),
+        skills=OwnSkills(
+            ("${CLAUDE_CONFIG_DIR:-~/.claude}/skills",),
+            longest=1_536,
+            limit="beyond 1 % of its context it drops descriptions",
+            name_only_file="${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json",
+        ),
         then="Start a new session; `claude mcp list` shows whether it connects.",
+        patience=Patience(30, variable="MCP_TIMEOUT", unit=0.001, always_loaded=5),
+        filters_environment=False,
     ),
     Client(
         "claude-desktop",
@@ -151,7 +169,15 @@ _CLIENTS = (
         user_files=("${HERMES_HOME:-~/.hermes}/config.yaml",),
         windows_files=("${HERMES_HOME:-${LOCALAPPDATA}/hermes}/config.yaml",),
         edited_because="`hermes mcp add` asks questions, drops comments and sets no tool limit",
+        skills=OwnSkills(
+            ("${HERMES_HOME:-~/.hermes}/skills",),
+            depth=6,
+            line="    - {name}: {description}",
+            longest=60,
+            managed=managed_by_hermes,
+        ),
         then="Start a new session; `hermes mcp test skillrouter` shows whether it connects.",
+        patience=Patience(60, "connect_timeout"),
     ),
     Client(
         "codex",
@@ -163,7 +189,14 @@ _CLIENTS = (
         project_files=(".codex/config.toml",),
         programs=("codex",),
         edited_because="`codex mcp add` sets no time limits and rewrites other servers' entries",
+        skills=OwnSkills(
+            ("${CODEX_HOME:-~/.codex}/skills", SHARED_FOLDER),
+            depth=6,
+            line="- {name}: {description} (file: {path})",
+            limit="beyond 2 % of its context it leaves skills out",
+        ),
         then="Start a new session. A project's own file counts once Codex trusts the project.",
+        patience=Patience(10, "startup_timeout_sec"),
     ),
     Client(
         "cursor",
@@ -196,7 +229,9 @@ _CLIENTS = (
             scopes=("user",),
             help_names=("--add-mcp", "--user-data-dir"),
         ),
+        skills=OwnSkills((SHARED_FOLDER,)),
         then="VS Code asks once whether the server may be trusted.",
+        filters_environment=False,
     ),
     Client(
         "gemini",
@@ -215,7 +250,9 @@ _CLIENTS = (
             user_file=".gemini/settings.json",
             home_variable="GEMINI_CLI_HOME",
         ),
+        skills=OwnSkills((SHARED_FOLDER,)),
         then="Gemini CLI starts servers in folders that it trusts only.",
+        patience=Patience(600, "timeout", unit=0.001),
     ),
     Client(
         "opencode",
@@ -232,6 +269,8 @@ _CLIENTS = (
         programs=("opencode",),
         edited_because="`opencode mcp add` sets no time limit and reformats the file",
         then="Start opencode again; `opencode mcp list` shows whether it connects.",
+        patience=Patience(5, "timeout", unit=0.001),
+        filters_environment=False,
     ),
     Client(
         "goose",
@@ -241,7 +280,10 @@ _CLIENTS = (
         shapes.goose,
         user_files=("${XDG_CONFIG_HOME}/goose/config.yaml",),
         windows_files=("${APPDATA}/Block/goose/config/config.yaml",),
+        skills=OwnSkills((SHARED_FOLDER,)),
         then="Start a new session.",
+        patience=Patience(300, "timeout"),
+        filters_environment=False,
     ),
     Client(
         "openclaw",
@@ -252,6 +294,7 @@ _CLIENTS = (
         user_files=("${OPENCLAW_CONFIG_PATH:-${OPENCLAW_STATE_DIR:-~/.openclaw}/openclaw.json}",),
         programs=("openclaw",),
         edited_because="`openclaw mcp set` rewrites the file without its comments",
+        skills=OwnSkills((SHARED_FOLDER,)),
         then="`openclaw mcp doctor skillrouter --probe` shows whether it connects.",
     ),
 )

@@ -64,6 +64,12 @@ def drop_entry(form: Format, text: str, path: Sequence[str]) -> str:
     return _first_exact(form, form.drop(text, path), expected, path[:-1])
 
 
+def put_value(form: JsonFormat, text: str, path: Sequence[str], value: Any) -> str:
+    """The text with `value`, of any type, at `path`; raises as `put_entry` does."""
+    expected = _with_entry(form.read(text), path, value)
+    return _first_exact(form, form.put(text, path, value), expected, path[:0])
+
+
 def append_item(form: JsonFormat, text: str, path: Sequence[str], item: Any) -> str:
     """The text with `item` in the array at `path`; raises as `put_entry` does."""
     before = form.read(text)

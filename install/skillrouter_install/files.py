@@ -101,7 +101,7 @@ def _replace(target: Path, data: bytes, previous: os.stat_result | None, *, priv
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _keep_owner(path: Path, previous: os.stat_result) -> None:
@@ -111,7 +111,7 @@ def _keep_owner(path: Path, previous: os.stat_result) -> None:
             os.chown(path, previous.st_uid, previous.st_gid)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename last through a power cut, where a folder can be opened for that."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

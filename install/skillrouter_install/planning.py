@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -74,7 +75,7 @@ def plan_install(
             then its `snippet` can be pasted.
     """
     _check_options(client, always_load=always_load, prompt_hook=prompt_hook)
-    planner = _Planner(client, environment, Records(state), scope)
+    planner = Planner(client, environment, Records(state), scope)
     part = _server_part(client, server, always_load=always_load)
     files = client.files(environment, scope)
     arguments = client.own.add(server.name, part.value, scope) if client.own else None
@@ -109,7 +110,7 @@ def plan_uninstall(
     Raises:
         InstallError: the client has no such scope, or a file cannot be edited safely.
     """
-    planner = _Planner(client, environment, Records(state), scope)
+    planner = Planner(client, environment, Records(state), scope)
     form = format_named(client.form)
     part = ServerPart(form, client.entry_path(name), {})
     own = client.own
@@ -153,8 +154,11 @@ class _Found(NamedTuple):
     has_part: bool
 
 
-class _Planner:
-    """Gathers the changes and notes of one plan."""
+class Planner:
+    """Gathers the changes and notes of one plan: parts put into files, or taken out of them.
+
+    `install` and `uninstall` raise InstallError where a file cannot be edited safely.
+    """
 
     def __init__(
         self, client: Client, environment: Environment, records: Records, scope: Scope
@@ -243,6 +247,9 @@ class _Planner:
         undone = previous.undo(file.content) if previous and file.content is not None else None
         if previous and undone is not None:
             origin = None if previous.before is None and not undone else undone
+        elif previous and file.content is not None:
+            with contextlib.suppress(EditError):  # what is there is ours, in another layout
+                origin = file.bom + part.drop(file.text)
         record = Record.of_change(
             origin,
             after,

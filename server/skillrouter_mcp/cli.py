@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import signal
@@ -14,7 +15,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from skillrouter_mcp.client_names import ClientName
+
 if TYPE_CHECKING:
+    from skillrouter_install import Client, Scope
+    from skillrouter_mcp.client_skills import Way
     from skillrouter_mcp.settings import Settings
 
 _P = ParamSpec("_P")
@@ -32,6 +37,17 @@ _root_option = click.option(
     help="Folder of skills to look at instead of the configured ones; may be repeated.",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_clients_argument = click.argument("clients", nargs=-1, type=ClientName(), metavar="[CLIENT]...")
+_scope_option = click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    default="user",
+    show_default=True,
+    help="Your own configuration, or that of the project in the current folder.",
+)
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show what would be changed, as a diff; change nothing."
+)
 
 
 def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -51,7 +67,7 @@ def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 raise
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
-            click.echo("\ninterrupted; what was embedded so far is kept", err=True)
+            click.echo("\ninterrupted; what was done so far is kept", err=True)
             sys.exit(_INTERRUPTED)
 
     return wrapper
@@ -117,8 +133,11 @@ def serve(
         return
     if host is not None or port is not None or names:
         raise click.UsageError("--host, --port and --allow-host go with --http")
+    gc.disable()  # what the SDK's import makes stays for good, and is many objects to look at
     from skillrouter_mcp.protocol.server import serve as serve_stdio
 
+    gc.freeze()
+    gc.enable()
     # Waiting for input, the server would not notice what Python makes of Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.stdin.isatty():
@@ -228,16 +247,126 @@ def list_models(as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--fix", is_flag=True, help="Mend what is safe to mend, then check again.")
 @_root_option
 @_json_option
 @_plain_errors
-def doctor(roots: tuple[Path, ...], as_json: bool) -> None:
-    """Check the installation; exit with 1 if something is broken."""
-    from skillrouter_mcp.console import print_findings
-    from skillrouter_mcp.health.doctor import examine
+def doctor(fix: bool, roots: tuple[Path, ...], as_json: bool) -> None:
+    """Check the installation, the skills and the clients; exit with 1 if something is broken.
 
-    findings = examine(_settings(roots=roots))
+    --fix makes or renews the index, and has clients start this installation whose command is gone.
+    It changes no skill.
+    """
+    from skillrouter_mcp.console import index_progress, print_findings
+    from skillrouter_mcp.health.doctor import examine, mend
+
+    settings = _settings(roots=roots)
+    with index_progress() as progress:
+        findings = examine(settings, progress=progress)
+        if fix and (done := mend(findings)):
+            for sentence in done:
+                click.echo(sentence, err=True)
+            findings = examine(settings, progress=progress)
     sys.exit(print_findings(findings, as_json=as_json))
+
+
+@main.command()
+@_clients_argument
+@click.option("--all", "every", is_flag=True, help="All clients found here, without questions.")
+@_scope_option
+@_dry_run_option
+@click.option("--print", "only_print", is_flag=True, help="Print what to paste by hand instead.")
+@click.option(
+    "--always-load/--no-always-load",
+    default=None,
+    help="Claude Code: keep find_skill in view instead of behind its search for tools.",
+)
+@click.option(
+    "--prompt-hook/--no-prompt-hook",
+    default=None,
+    help="Claude Code: ask find_skill with every prompt of yours.",
+)
+@click.option(
+    "--adopt",
+    type=click.Choice(["move", "name-only"]),
+    help="Adopt the clients' own skills: see `skillrouter-mcp adopt --help`.",
+)
+@_plain_errors
+def install(
+    clients: tuple[Client, ...],
+    every: bool,
+    scope: Scope,
+    dry_run: bool,
+    only_print: bool,
+    always_load: bool | None,
+    prompt_hook: bool | None,
+    adopt: Way | None,
+) -> None:
+    """Add the server to each CLIENT: claude-code, codex, cursor, hermes and others.
+
+    Without a name it looks which clients are on this machine and asks. Files are edited in place:
+    comments, order and other servers' entries stay, and a backup is left beside each. A terminal
+    is asked for the options that were not given; all of them are undone by `uninstall`.
+    """
+    from skillrouter_mcp import client_setup
+
+    if clients and every:
+        raise click.UsageError("name clients or give --all, not both")
+    if adopt and (scope == "project" or only_print):
+        raise click.UsageError("--adopt goes neither with --scope project nor with --print")
+    ask = sys.stdin.isatty() and not (every or dry_run or only_print)
+    choices = client_setup.Choices(scope, dry_run, always_load, prompt_hook, adopt, ask)
+    chosen = clients or client_setup.clients_to_install(every, scope)
+    do = client_setup.print_snippets if only_print else client_setup.install
+    sys.exit(0 if do(chosen, _settings(), choices) else 1)
+
+
+@main.command()
+@_clients_argument
+@click.option("--all", "every", is_flag=True, help="All clients that have it, without questions.")
+@_scope_option
+@_dry_run_option
+@_plain_errors
+def uninstall(clients: tuple[Client, ...], every: bool, scope: Scope, dry_run: bool) -> None:
+    """Take the server out of each CLIENT, with all that `install` and `adopt` did.
+
+    A file in which nothing else has changed since is byte for byte what it was before.
+    """
+    from skillrouter_mcp import client_setup
+
+    if clients and every:
+        raise click.UsageError("name clients or give --all, not both")
+    settings = _settings()
+    chosen = clients or client_setup.clients_to_uninstall(every, scope, settings)
+    choices = client_setup.Choices(scope, dry_run)
+    sys.exit(0 if client_setup.uninstall(chosen, settings, choices) else 1)
+
+
+@main.command()
+@click.argument("clients", nargs=-1, required=True, type=ClientName(), metavar="CLIENT...")
+@click.option(
+    "--name-only",
+    is_flag=True,
+    help="Leave the skills in place and have them listed by their names alone (Claude Code).",
+)
+@click.option("--undo", is_flag=True, help="Bring the skills back to where they were.")
+@click.option("--dry-run", is_flag=True, help="Show what would be moved; move nothing.")
+@_plain_errors
+def adopt(clients: tuple[Client, ...], name_only: bool, undo: bool, dry_run: bool) -> None:
+    """Move the skills in each CLIENT's own folder into the first root, ~/.skills by default.
+
+    A client puts each skill of its own into every prompt; from there, find_skill finds it when it
+    is needed. Nothing is overwritten: a skill whose name is taken stays. So do skills that the
+    client looks after itself, plugins, and those of projects. `--undo` takes it back.
+    """
+    from skillrouter_mcp import client_skills
+
+    if undo and name_only:
+        raise click.UsageError("--undo takes back both ways; give it alone")
+    if undo:
+        sys.exit(0 if client_skills.give_back(clients, _settings(), dry_run=dry_run) else 1)
+    way: Way = "name-only" if name_only else "move"
+    sys.exit(0 if client_skills.adopt(clients, _settings(), way, dry_run=dry_run) else 1)
 
 
 @main.command()

@@ -27,17 +27,19 @@ from skillrouter_install import (
     plan_uninstall,
     snippets,
 )
+from skillrouter_mcp import client_skills
 
 if TYPE_CHECKING:
+    from skillrouter_mcp.client_skills import Way
     from skillrouter_mcp.settings import Settings
 
-ALWAYS_LOAD = """\
-{title} keeps the tools of MCP servers behind a search of its own, so it may not think of find_skill.
-Kept loaded (alwaysLoad), the tool is always in view; its description then costs tokens every turn."""
+_ALWAYS_LOAD = """
+{title} keeps the tools of servers behind a search of its own and may not think of find_skill.
+Kept loaded (alwaysLoad), the tool is always in view; its description costs tokens every turn."""
 
-PROMPT_HOOK = """\
-{title} can ask find_skill with every prompt of yours (a UserPromptSubmit hook), so that fitting
-skills are named without its having to think of the tool; the answer costs some tokens each time."""
+_PROMPT_HOOK = """
+{title} can ask find_skill with every prompt of yours (a UserPromptSubmit hook), so that skills
+that fit are named without its having to think of the tool; the answer costs tokens each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Choices:
     dry_run: bool = False
     always_load: bool | None = None
     prompt_hook: bool | None = None
+    adopt: Way | None = None
     ask: bool = False
 
 
@@ -66,24 +69,31 @@ def clients_to_install(every: bool, scope: Scope) -> list[Client]:
     return _asked([detected.client for detected in found], every, "Add to", because)
 
 
-def clients_to_uninstall(every: bool, scope: Scope, state: Path) -> list[Client]:
-    """The clients that have the server, each after a question unless `every`; raises as above."""
-    found = [
-        client for client in clients() if scope in client.scopes() and _has(client, state, scope)
-    ]
+def clients_to_uninstall(every: bool, scope: Scope, settings: Settings) -> list[Client]:
+    """The clients that have the server or gave up skills, each after a question unless `every`.
+
+    Raises:
+        click.UsageError: nobody can be asked.
+    """
+    possible = [client for client in clients() if scope in client.scopes()]
+    found = [client for client in possible if _has(client, settings, scope)]
     if not found:
+        click.echo("no client has it; there is nothing to do")
         return []
     return _asked(found, every, "Take out of", {})
 
 
-def _has(client: Client, state: Path, scope: Scope) -> bool:
+def _has(client: Client, settings: Settings, scope: Scope) -> bool:
     """Whether there is something to take out, or a file that cannot be read and may have it."""
     try:
-        return plan_uninstall(
-            client, environment=_here(), state=state, scope=scope, own_command=False
-        ).changes_anything
+        plan = plan_uninstall(
+            client, environment=_here(), state=settings.home, scope=scope, own_command=False
+        )
     except InstallError:
         return True
+    return plan.changes_anything or (
+        scope == "user" and client_skills.has_adopted(client, settings)
+    )
 
 
 def _asked(
@@ -145,16 +155,51 @@ def install(chosen: Sequence[Client], settings: Settings, choices: Choices) -> b
         return make(always_load=fitting.always_load, prompt_hook=fitting.prompt_hook)
 
     went_well = [_carry_out(client, plan, dry_run=choices.dry_run) for client in chosen]
-    return all(went_well)
+    having_it = [client for client, well in zip(chosen, went_well, strict=True) if well]
+    return _adopt(having_it, settings, choices) and all(went_well)
+
+
+def _adopt(having_it: Sequence[Client], settings: Settings, choices: Choices) -> bool:
+    """Adopts the skills of the clients that have the server now, in the way that was chosen."""
+    if choices.adopt:
+        able = [client for client in having_it if client_skills.can_adopt(client, choices.adopt)]
+        # Where none can, each is told why.
+        return client_skills.adopt(
+            able or having_it, settings, choices.adopt, dry_run=choices.dry_run
+        )
+    went_well = True
+    chosen: dict[Way, list[Client]] = {}
+    for client in having_it if choices.ask and choices.scope == "user" else ():
+        try:
+            way = client_skills.way_chosen(client, settings)
+        except InstallError as error:
+            click.echo(f"{client.title}: {error}", err=True)
+            went_well = False
+        else:
+            if way:
+                chosen.setdefault(way, []).append(client)
+    for way, clients_of_it in chosen.items():
+        went_well &= client_skills.adopt(clients_of_it, settings, way)
+    return went_well
 
 
 def uninstall(chosen: Sequence[Client], settings: Settings, choices: Choices) -> bool:
-    """Takes the server out of the clients; whether all went well."""
+    """Takes the server out of the clients and gives their skills back; whether all went well."""
 
     def plan(client: Client) -> Plan:
         return plan_uninstall(client, environment=_here(), state=settings.home, scope=choices.scope)
 
-    went_well = [_carry_out(client, plan, dry_run=choices.dry_run) for client in chosen]
+    def give_back(having: Sequence[Client]) -> bool:
+        if choices.scope != "user" or not having:
+            return True
+        return client_skills.give_back(having, settings, dry_run=choices.dry_run)
+
+    adopted = [client for client in chosen if client_skills.has_adopted(client, settings)]
+    # What came last goes first, as the same file may hold both.
+    latest = [client for client in adopted if client_skills.is_latest(client, settings)]
+    went_well = [give_back(latest)]
+    went_well += [_carry_out(client, plan, dry_run=choices.dry_run) for client in chosen]
+    went_well.append(give_back([client for client in adopted if client not in latest]))
     return all(went_well)
 
 
@@ -191,9 +236,19 @@ def _fitting(client: Client, chosen: Sequence[Client], choices: Choices) -> Choi
 
 
 def _offered(client: Client, make: Callable[..., Plan], choices: Choices) -> Choices:
-    """The choices with those added that the user makes when asked; what is in force is not."""
-    if client.always_load and choices.always_load is None and make(always_load=True) != make():
-        ...
+    """The choices with what the user adds when asked; what is in force already is not asked."""
+    bare = make(own_command=False).diff()
+
+    def wanted(text: str, **option: bool) -> bool | None:
+        if make(own_command=False, **option).diff() == bare:
+            return None
+        click.echo(text.format(title=client.title), err=True)
+        return click.confirm("Switch it on?", default=False, err=True) or None
+
+    if client.always_load and choices.always_load is None:
+        choices = replace(choices, always_load=wanted(_ALWAYS_LOAD, always_load=True))
+    if client.hook_files and choices.prompt_hook is None:
+        choices = replace(choices, prompt_hook=wanted(_PROMPT_HOOK, prompt_hook=True))
     return choices
 
 
@@ -204,7 +259,7 @@ def _carry_out(client: Client, make_plan: Callable[[Client], Plan], *, dry_run: 
         if dry_run:
             click.echo(plan.diff(), nl=False)
         for note in plan.notes:
-            click.echo(f"{client.title}: {note}", err=True)
+            click.echo(f"{client.title}: {note}", err=plan.changes_anything)
         if dry_run:
             return True
         for sentence in plan.apply():

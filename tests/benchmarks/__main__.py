@@ -23,6 +23,8 @@ import psutil
 from tests.benchmarks.encoder_throughput import compare
 from tests.benchmarks.wire import COMMAND, Wire
 
+from skillrouter_mcp.evaluation.records import pool_folder
+
 DATA = Path(__file__).parents[3] / "shared" / "bench"
 HOME = Path.home() / ".cache" / "skillrouter-bench"
 
@@ -39,7 +41,7 @@ def main() -> None:
 
     print(machine())
     report = evaluate(queries, pool, arguments.home)
-    index = max(arguments.home.glob("eval/*/index.db"), key=os.path.getmtime).parent
+    index = pool_folder(pool, arguments.home / "eval").parent
     requests = [json.loads(line)["query"] for line in queries.open(encoding="utf-8")]
     rows = [
         *quality(report),

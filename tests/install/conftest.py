@@ -34,3 +34,9 @@ def state(tmp_path: Path) -> Path:
 def server() -> ServerEntry:
     """The server with everything that an entry can say."""
     return ServerEntry("/opt/skill router/bin/it", ("serve",), {"SKILLROUTER_HOME": "/data/ü"})
+
+
+@pytest.fixture
+def root(environment: Environment) -> Path:
+    """The library of the user, which is not there yet."""
+    return environment.home / ".skills"

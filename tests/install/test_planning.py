@@ -291,3 +291,16 @@ def test_an_option_that_a_client_lacks_is_refused(
             always_load=True if option == "always_load" else None,
             prompt_hook=True if option == "prompt_hook" else None,
         )
+
+
+def test_our_own_entry_is_not_taken_for_one_from_before_after_the_client_rewrote_the_file(
+    environment: Environment, state: Path, server: ServerEntry
+) -> None:
+    cursor = find_client("cursor")
+    plan_install(cursor, server, environment=environment, state=state).apply()
+    (file,) = cursor.files(environment, "user")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "theme": "dark"}))
+    changed = dataclasses.replace(server, command="/opt/new/it")
+    plan_install(cursor, changed, environment=environment, state=state).apply()
+    plan_uninstall(cursor, environment=environment, state=state).apply()
+    assert json.loads(file.read_text()) == {"theme": "dark", "mcpServers": {}}

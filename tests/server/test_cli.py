@@ -288,7 +288,7 @@ class TestModels:
 class TestTrouble:
     @pytest.mark.parametrize(
         "arguments",
-        [["find", "x"], ["index"], ["models", "list"], ["doctor"], ["serve"], []],
+        [["find", "x"], ["index"], ["models", "list"], ["doctor"], ["serve", "--http"]],
     )
     @pytest.mark.parametrize("config", [b"profile = = \n", b"\xff\xfe", b'rootz = "/a"\n'])
     def test_a_config_that_is_garbage_is_bad_usage(

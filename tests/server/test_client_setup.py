@@ -5,17 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from skillrouter_install import InstallError
+from skillrouter_install import find_client
 from skillrouter_mcp.client_setup import (
     Choices,
-    choose_clients,
+    clients_to_install,
+    clients_to_uninstall,
     install,
     print_snippets,
     server_entry,
     uninstall,
 )
+from skillrouter_mcp.settings import Settings, load_settings
 
 OTHER = '{\n    // mine\n    "mcpServers": {"other": {"command": "/bin/other"}}\n}\n'
+CLAUDE, CURSOR, GOOSE = (find_client(name) for name in ("claude-code", "cursor", "goose"))
 
 
 @pytest.fixture
@@ -28,6 +31,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def settings(home: Path) -> Settings:
+    return load_settings(home=home / "state")
+
+
+@pytest.fixture
 def cursor_file(home: Path) -> Path:
     path = home / ".cursor" / "mcp.json"
     path.parent.mkdir()
@@ -35,54 +43,87 @@ def cursor_file(home: Path) -> Path:
     return path
 
 
-def test_install_and_uninstall_leave_the_file_as_it_was(home: Path, cursor_file: Path) -> None:
-    chosen, state = choose_clients(["cursor"], every=False), home / "state"
-    assert install(chosen, state, Choices())
+def test_install_and_uninstall_leave_the_file_as_it_was(
+    settings: Settings, cursor_file: Path
+) -> None:
+    assert install([CURSOR], settings, Choices())
     written = cursor_file.read_text(encoding="utf-8")
-    assert json.dumps(server_entry().command) in written
+    assert json.dumps(server_entry(settings).command) in written
     assert "// mine" in written
-    assert uninstall(chosen, state, Choices())
+    assert uninstall([CURSOR], settings, Choices())
     assert cursor_file.read_text(encoding="utf-8") == OTHER
 
 
 def test_dry_run_shows_the_change_and_makes_none(
-    home: Path, cursor_file: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, cursor_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert install(choose_clients(["cursor"], every=False), home, Choices(dry_run=True))
+    assert install([CURSOR], settings, Choices(dry_run=True))
     assert "+" in capsys.readouterr().out
     assert cursor_file.read_text(encoding="utf-8") == OTHER
+    assert not settings.home.exists()
 
 
-def test_file_that_does_not_parse_is_refused_with_what_to_paste(
-    home: Path, cursor_file: Path, capsys: pytest.CaptureFixture[str]
+def test_what_is_there_already_is_said(
+    settings: Settings, cursor_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install([CURSOR], settings, Choices())
+    capsys.readouterr()
+    assert install([CURSOR], settings, Choices())
+    assert "nothing to change" in capsys.readouterr().out
+
+
+def test_a_file_that_does_not_parse_is_refused_with_what_to_paste_and_ends_only_its_client(
+    home: Path, settings: Settings, cursor_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cursor_file.write_text('{"mcpServers": ', encoding="utf-8")
-    chosen = choose_clients(["cursor", "goose"], every=False)
-    assert not install(chosen, home / "state", Choices())
-    assert "line 1" in capsys.readouterr().err
+    assert not install([CURSOR, GOOSE], settings, Choices())
+    assert "line 1" in (said := capsys.readouterr().err)
+    assert '"skillrouter"' in said
     assert cursor_file.read_text(encoding="utf-8") == '{"mcpServers": '
     assert "skillrouter" in (home / ".config/goose/config.yaml").read_text(encoding="utf-8")
 
 
-def test_command_of_this_installation_is_absolute() -> None:
-    assert Path(server_entry().command).is_absolute()
+def test_the_command_and_the_folders_of_the_settings_are_absolute(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("SKILLROUTER_HOME", "state")
+    monkeypatch.setenv("SKILLROUTER_ROOTS", "one:~/two")
+    entry = server_entry(load_settings())
+    assert Path(entry.command).is_absolute()
+    assert entry.env["SKILLROUTER_HOME"] == str(home / "state")
+    assert entry.env["SKILLROUTER_ROOTS"] == f"{home / 'one'}:{home / 'two'}"
 
 
-def test_without_names_those_on_the_machine_are_meant(home: Path, cursor_file: Path) -> None:
-    assert "cursor" in [client.id for client in choose_clients([], every=True)]
+def test_an_option_goes_to_those_of_the_clients_that_have_it(
+    home: Path, settings: Settings, cursor_file: Path
+) -> None:
+    assert install([CURSOR, CLAUDE], settings, Choices(always_load=True, prompt_hook=True))
+    assert "alwaysLoad" not in cursor_file.read_text(encoding="utf-8")
+    assert "alwaysLoad" in (home / ".claude.json").read_text(encoding="utf-8")
+    assert "find_skill" in (home / ".claude" / "settings.json").read_text(encoding="utf-8")
+    assert not install([CURSOR], settings, Choices(always_load=True))
 
 
-def test_without_names_and_terminal_nothing_is_guessed(home: Path, cursor_file: Path) -> None:
-    with pytest.raises(InstallError, match=r"cursor.*--all"):
-        choose_clients([], every=False)
+def test_clients_to_install_are_those_of_the_machine(home: Path, cursor_file: Path) -> None:
+    assert clients_to_install(every=True, scope="user") == [CURSOR]
 
 
-def test_unknown_client_is_refused_with_those_there_are(home: Path) -> None:
-    with pytest.raises(InstallError, match="claude-code"):
-        choose_clients(["emacs"], every=False)
+def test_clients_to_uninstall_are_those_that_have_it(
+    home: Path, settings: Settings, cursor_file: Path
+) -> None:
+    assert clients_to_uninstall(True, "user", settings) == []
+    install([GOOSE], settings, Choices())
+    assert clients_to_uninstall(True, "user", settings) == [GOOSE]
+    cursor_file.write_text("{", encoding="utf-8")
+    assert clients_to_uninstall(True, "user", settings) == [CURSOR, GOOSE]
 
 
-def test_snippet_can_be_pasted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_snippets(choose_clients(["cursor"], every=False))
-    pasted = json.loads(capsys.readouterr().out)
-    assert pasted["mcpServers"]["skillrouter"]["command"] == server_entry().command
+def test_a_snippet_can_be_pasted(
+    settings: Settings, cursor_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert print_snippets([CURSOR], settings, Choices())
+    shown = capsys.readouterr()
+    assert str(cursor_file) in shown.err
+    pasted = json.loads(shown.out)
+    assert pasted["mcpServers"]["skillrouter"]["command"] == server_entry(settings).command
