@@ -5,23 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from skillrouter_mcp.index.encoding import DocumentEncoder
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.skills.watching import Watch
 
 _LOG = logging.getLogger(__name__)
-_RESCAN_SECONDS = 2.0
+RESCAN_SECONDS = 2.0
+"""Between two looks at the folders, where no watch tells of changes."""
+
+WATCHED_RESCAN_SECONDS = 30.0
+"""Between two looks at the folders while a watch tells of changes."""
+
+_REFRESH_SECONDS = 0.5  # between two looks at what another process has committed
+_SETTLE_SECONDS = 0.1  # for changes that come together
+_RESCAN_SHARE = 0.05  # of the time may go into looks at the folders
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
 
 
 class Keeper:
-    """Scans, embeds what is new, and looks again every two seconds until stopped.
+    """Scans, embeds what is new, and looks again when something has changed, until stopped.
 
-    Where another process is at it already, it only takes over what that one commits.
+    A watch gives the hint; looking every now and then finds what it missed. Where another process
+    is at it already, it only takes over what that one commits.
     """
 
     def __init__(self, library: Library, encoder: Callable[[], DocumentEncoder]) -> None:
@@ -34,6 +44,9 @@ class Keeper:
         self._encoder = encoder
         self._stopping = threading.Event()
         self._scanned = threading.Event()
+        self._wake = threading.Event()
+        self._watch = Watch(self._wake.set)
+        self._unwatched = ""
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -46,15 +59,16 @@ class Keeper:
     def stop(self) -> None:
         """Ends after the batch at hand, which stays committed."""
         self._stopping.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
         complaint = ""
         while not self._stopping.is_set():
-            pause = _RESCAN_SECONDS
+            self._wake.clear()
             try:
-                self._turn()
+                pause = self._turn()
                 complaint = ""
             except Exception as error:  # whatever it is, the next look may go well
                 self._mend()
@@ -63,22 +77,40 @@ class Keeper:
                     complaint = str(error)
                     _LOG.error("the index is not being kept in step: %s", complaint)
             self._scanned.set()
-            self._stopping.wait(pause)
+            if self._wake.wait(pause):
+                self._stopping.wait(_SETTLE_SECONDS)
+        self._watch.close()
 
     def _mend(self) -> None:
         with suppress(DatabaseError, OSError), self._library.writing() as mine:
             if mine and self._library.damage():
                 self._library.start_over()
 
-    def _turn(self) -> None:
+    def _turn(self) -> float:
+        """Does what there is to do; seconds until the next look unless something changes."""
         with self._library.writing() as mine:
             if not mine:
                 self._library.refresh()
-                return
-            self._library.scan()
+                return _REFRESH_SECONDS
+            began = time.monotonic()
+            changes = self._library.scan()
+            cost = time.monotonic() - began
             self._scanned.set()
+            watched = self._follow(changes.linked)
             if self._library.pending():
                 self._embed_for_a_while()
+                return 0.0
+        if watched and not changes:
+            return WATCHED_RESCAN_SECONDS
+        return max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
+
+    def _follow(self, linked: Sequence[str]) -> bool:
+        """Whether all folders are watched."""
+        unwatched = self._watch.follow([str(root.path) for root in self._library.roots], linked)
+        if unwatched and unwatched != self._unwatched:
+            _LOG.warning("%s; changes are found by looking every few seconds", unwatched)
+        self._unwatched = unwatched
+        return not unwatched
 
     def _embed_for_a_while(self) -> None:
         encoder = self._encoder()
@@ -90,6 +122,6 @@ class Keeper:
                 self._library.refresh()
                 refreshed = time.monotonic()
                 cost = refreshed - now
-            if self._stopping.is_set() or now - began > _RESCAN_SECONDS:
+            if self._stopping.is_set() or now - began > RESCAN_SECONDS:
                 break
         self._library.refresh()

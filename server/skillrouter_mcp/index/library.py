@@ -24,7 +24,7 @@ from skillrouter_mcp.index.words import WORDS_LAYOUT, WordIndex
 from skillrouter_mcp.skills import Problem, Root
 
 _LOG = logging.getLogger(__name__)
-_DATABASE_FILE = "index.db"
+DATABASE_FILE = "index.db"
 _LOCK_FILE = "writer.lock"
 
 
@@ -92,7 +92,7 @@ class Library:
         return ""
 
     def _connect(self) -> None:
-        path = self.home / _DATABASE_FILE
+        path = self.home / DATABASE_FILE
         self._database = Database(path, "write")
         try:
             schema.prepare(self._database)
@@ -114,7 +114,7 @@ class Library:
         self.refresh()
 
     def _set_aside(self, reason: str) -> None:
-        path = self.home / _DATABASE_FILE
+        path = self.home / DATABASE_FILE
         aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
         for suffix in ("", "-wal", "-shm"):
             part = path.with_name(path.name + suffix)

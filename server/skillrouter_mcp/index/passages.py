@@ -33,7 +33,7 @@ _FENCED_CODE = re.compile(
 )
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _RULE = re.compile(r"^[\s|:\-=*_#>+]*$")
-_LINK = re.compile(r"\[([^\]\n]{0,200})\]\([^)\n]{0,500}\)")
+_LINK = re.compile(r"\[([^\[\]\n]{0,200})\]\([^)\n]{0,500}\)")
 _ADDRESS = re.compile(r"https?://\S+")
 _MARKS = re.compile(r"[ \t|`*]+")
 

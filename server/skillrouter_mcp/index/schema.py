@@ -82,15 +82,7 @@ def prepare(database: Database) -> None:
         DamagedDatabaseError: the file belongs to another program, or to a newer version of this.
     """
     with database.transaction():
-        version = int(database.value("PRAGMA user_version"))
-        owner = int(database.value("PRAGMA application_id"))
-        tables = int(database.value("SELECT count(*) FROM sqlite_master"))
-        if owner != _APPLICATION_ID and (owner or version or tables):
-            raise DamagedDatabaseError(f"{database.path} belongs to another program")
-        if version > len(_MIGRATIONS):
-            raise DamagedDatabaseError(
-                f"{database.path} was written by a newer skillrouter-mcp (format {version})"
-            )
+        version = version_of(database)
         for script in _MIGRATIONS[version:]:
             database.run(script)
         if version == 0:
@@ -98,6 +90,20 @@ def prepare(database: Database) -> None:
             database.run("INSERT INTO library VALUES ('identity', ?)", (secrets.token_hex(8),))
         if version < len(_MIGRATIONS):
             database.run(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def version_of(database: Database) -> int:
+    """The version of the file's tables, 0 for an empty file; raises as `prepare` does."""
+    version = int(database.value("PRAGMA user_version"))
+    owner = int(database.value("PRAGMA application_id"))
+    tables = int(database.value("SELECT count(*) FROM sqlite_master"))
+    if owner != _APPLICATION_ID and (owner or version or tables):
+        raise DamagedDatabaseError(f"{database.path} belongs to another program")
+    if version > len(_MIGRATIONS):
+        raise DamagedDatabaseError(
+            f"{database.path} was written by a newer skillrouter-mcp (format {version})"
+        )
+    return version
 
 
 def identity(database: Database) -> str:

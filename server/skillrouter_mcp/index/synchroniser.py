@@ -24,12 +24,13 @@ _T = TypeVar("_T")
 
 @dataclass(slots=True)
 class Changes:
-    """What a scan found different from what was remembered, in files."""
+    """What a scan found different from what was remembered, in files; and the links followed."""
 
     read: int = 0
     failed: int = 0
     removed: int = 0
     files: int = 0
+    linked: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.read or self.failed or self.removed)
@@ -44,12 +45,14 @@ class Difference:
         changed: those that are new or differ.
         gone: paths that are remembered and no longer there.
         problems: what could not be walked.
+        linked: links that were followed.
     """
 
     files: int
     changed: tuple[SkillFile, ...]
     gone: tuple[str, ...]
     problems: tuple[Problem, ...]
+    linked: tuple[str, ...]
 
     @property
     def count(self) -> int:
@@ -66,6 +69,7 @@ def difference(store: SkillStore, roots: Sequence[Root]) -> Difference:
         tuple(f for f in found.files if remembered.get(f.path) != stamp_text(f.stamp)),
         tuple(path for path in remembered if path not in paths),
         found.problems,
+        found.linked,
     )
 
 
@@ -79,7 +83,7 @@ def scan(
         progress: is told how many of how many files were read.
     """
     found = difference(store, roots)
-    changes = Changes(removed=len(found.gone), files=found.files)
+    changes = Changes(removed=len(found.gone), files=found.files, linked=found.linked)
     for batch in _batches(found.changed, _READ_BATCH):
         loaded, failed = _read(batch)
         store.save(loaded, failed)

@@ -53,6 +53,13 @@ class WordIndex:
     def __init__(self, folder: Path) -> None:
         """Opens the index in this folder, which is made, or made anew if it cannot be read."""
         self._analyzer = _analyzer()
+        try:
+            self._open(folder)
+        except (ValueError, OSError):
+            shutil.rmtree(folder, ignore_errors=True)  # both: what one lacks is seen by the other
+            self._open(folder)
+
+    def _open(self, folder: Path) -> None:
         # Only within whole texts are words looked for that stand together.
         fields = {TEXT: "position", DESCRIPTION: "freq"}
         self._documents = _Shelf(folder / "documents", fields, self._analyzer)
@@ -126,11 +133,7 @@ class _Shelf:
     def __init__(self, folder: Path, fields: Mapping[str, str], analyzer: Any) -> None:
         self._schema = _schema(fields)
         self._analyzer = analyzer
-        try:
-            self._index = self._open(folder)
-        except (ValueError, OSError):
-            shutil.rmtree(folder, ignore_errors=True)
-            self._index = self._open(folder)
+        self._index = self._open(folder)
         self._searcher = self._index.searcher()
 
     def _open(self, folder: Path) -> Any:

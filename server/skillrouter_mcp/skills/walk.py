@@ -81,10 +81,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a walk found, by root in the order given, then by path."""
+    """What a walk found, by root in the order given, then by path.
+
+    `linked` holds the links that were followed, to folders and to skills' files.
+    """
 
     files: tuple[SkillFile, ...]
     problems: tuple[Problem, ...]
+    linked: tuple[str, ...]
 
 
 def walk(
@@ -110,12 +114,14 @@ def walk(
     real_roots = tuple(_real_path(path) for path in paths)
     files: list[SkillFile] = []
     problems: list[Problem] = []
+    linked: list[str] = []
     for path, root in paths.items():
         found = _RootWalk(root, path, real_roots, max_folders, max_entries)
         found.run()
         files += sorted(found.files, key=lambda file: file.path)
         problems += sorted(found.problems, key=lambda problem: problem.path)
-    return Walk(tuple(files), tuple(problems))
+        linked += sorted(found.linked)
+    return Walk(tuple(files), tuple(problems), tuple(linked))
 
 
 class _LimitError(Exception):
@@ -140,6 +146,7 @@ class _RootWalk:
     ) -> None:
         self.files: list[SkillFile] = []
         self.problems: list[Problem] = []
+        self.linked: list[str] = []
         self._root = root
         self._path = path
         self._real_roots = real_roots
@@ -193,6 +200,8 @@ class _RootWalk:
         prefix = path if path.endswith(os.sep) else path + os.sep
         if skill_file:
             self._take(prefix + skill_file)
+            if skill_file in links:
+                self.linked.append(prefix + skill_file)
         if package is None and depth > 0 and (skill_file or is_checkout):
             package = path
         if depth == MAX_DEPTH:
@@ -273,6 +282,7 @@ class _RootWalk:
             except OSError as error:
                 self._tell_unless_gone(path, error)
                 continue
+            self.linked.append(path)
             self._descend(path, depth)
 
     def _check_stays(self, link: str, package: str) -> None:

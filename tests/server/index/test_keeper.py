@@ -17,13 +17,14 @@ from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.skills import Root
+from skillrouter_mcp.skills.watching import Watch
 
 PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_RESCAN_SECONDS", 0.02)
+    monkeypatch.setattr(keeper, "RESCAN_SECONDS", 0.02)
     monkeypatch.setattr(keeper, "_RETRY_SECONDS", 0.02)
 
 
@@ -75,6 +76,41 @@ def test_folders_are_followed(
     _until(lambda: _state(library) == (2, 0))
     shutil.rmtree(path.parent)
     _until(lambda: _state(library) == (1, 0))
+
+
+def test_a_change_is_found_long_before_the_next_look_is_due(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RESCAN_SECONDS", "WATCHED_RESCAN_SECONDS"):
+        monkeypatch.setattr(keeper, name, 10 * PATIENCE)
+    write_skill("one")
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    time.sleep(0.3)  # until it waits
+    write_skill("two", body="other")
+    _until(lambda: _state(library) == (2, 0))
+
+
+def test_where_watching_is_refused_looking_finds_changes(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(keeper, "WATCHED_RESCAN_SECONDS", 10 * PATIENCE)
+    monkeypatch.setattr(Watch, "follow", lambda *_: "no watches are left")
+    keep(library, lambda: counting)
+    for number in (1, 2):
+        write_skill(f"skill-{number}", body=f"number {number}")
+        _until(lambda number=number: _state(library) == (number, 0))  # type: ignore[misc]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("no watches are left; changes are found by looking")
 
 
 def test_the_model_is_not_asked_for_while_there_is_nothing_to_embed(

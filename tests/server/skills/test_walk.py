@@ -96,7 +96,7 @@ class TestPlainFolders:
 
 class TestRoots:
     def test_a_root_that_is_not_there_yet_is_empty(self, root: Path) -> None:
-        assert walk_user(root / "later") == Walk((), ())
+        assert walk_user(root / "later") == Walk((), (), ())
 
     def test_a_root_that_is_a_file_is_told(self, write_skill: WriteSkill) -> None:
         assert "not a folder" in only_problem(write_skill("a")).reason
