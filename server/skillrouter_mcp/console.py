@@ -43,18 +43,18 @@ class ConsoleProgress:
         self._next_line = 0.0
 
     def reading(self, done: int, total: int) -> None:
-        self._show("reading", done, total)
+        self.checking("reading", done, total, "skills")
 
     def embedding(self, done: int, total: int) -> None:
-        self._show("embedding", done, total)
+        self.checking("embedding", done, total, "skills")
 
-    def _show(self, what: str, done: int, total: int) -> None:
+    def checking(self, what: str, done: int, total: int, unit: str) -> None:
         if sys.stderr.isatty():
-            self._show_bar(what, done, total)
+            self._show_bar(what, done, total, unit)
         else:
-            self._show_line(what, done, total)
+            self._show_line(what, done, total, unit)
 
-    def _show_bar(self, what: str, done: int, total: int) -> None:
+    def _show_bar(self, what: str, done: int, total: int, unit: str) -> None:
         from tqdm import tqdm
 
         if self._bar is None or self._bar.desc != f"{what}: ":
@@ -63,7 +63,7 @@ class ConsoleProgress:
             self._bar = tqdm(
                 desc=what,
                 total=total,
-                unit=" skills",
+                unit=f" {unit}",
                 file=sys.stderr,
                 ncols=size.columns,
                 nrows=size.lines,
@@ -72,10 +72,10 @@ class ConsoleProgress:
         if done == total:
             self.close()
 
-    def _show_line(self, what: str, done: int, total: int) -> None:
+    def _show_line(self, what: str, done: int, total: int, unit: str) -> None:
         now = time.monotonic()
         if now >= self._next_line or done == total:
-            click.echo(f"{what} {done} of {total} skills", err=True)
+            click.echo(f"{what} {done} of {total} {unit}", err=True)
             self._next_line = now + _LINE_EVERY_SECONDS
 
     def close(self) -> None:
@@ -192,13 +192,11 @@ def print_models(profile: str, *, as_json: bool) -> None:
 
 def print_findings(findings: Sequence[Finding], *, as_json: bool) -> int:
     """What the doctor found; the exit status that says whether something is broken."""
-    broken = any(finding.status == "broken" for finding in findings)
+    from skillrouter_mcp.health.report import report
+
     if as_json:
         print_json([finding.model_dump(mode="json") for finding in findings])
     else:
-        for finding in findings:
-            text = printable(f"{finding.subject}: {finding.text}", _TEXT_CHARACTERS)
-            click.echo(f"{finding.status:>7}  {text}")
-            if finding.remedy:
-                click.echo(f"         {printable(finding.remedy, _TEXT_CHARACTERS)}")
-    return int(broken)
+        for line in report(findings):
+            click.echo(printable(line, _TEXT_CHARACTERS))
+    return int(any(finding.status == "broken" for finding in findings))

@@ -152,14 +152,14 @@ def test_evaluation_is_a_table_with_a_row_for_each_group(
 
 
 @pytest.mark.parametrize(
-    ("statuses", "code"), [(["ok"], 0), (["ok", "warning"], 0), (["broken", "ok"], 1)]
+    ("statuses", "code"), [(["ok"], 0), (["ok", "problem"], 0), (["broken", "note"], 1)]
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_findings_set_the_exit_status(
     capsys: pytest.CaptureFixture[str], statuses: list[Any], code: int, as_json: bool
 ) -> None:
     findings = [
-        Finding(section="index", subject=f"part {n}", status=status, text="is so", remedy="do it")
+        Finding(section="index", check="x", subject=f"part {n}", status=status, text="is so")
         for n, status in enumerate(statuses)
     ]
     assert print_findings(findings, as_json=as_json) == code
@@ -167,15 +167,26 @@ def test_findings_set_the_exit_status(
     if as_json:
         assert [finding["status"] for finding in json.loads(out)] == statuses
     else:
-        assert f"{statuses[0]:>7}  part 0: is so\n         do it\n" in out
+        assert f"{statuses[0]:>7}  part 0: is so\n" in out
 
 
 def test_findings_reach_no_terminal_unchecked(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = f"a{CLEAR}\nb"
     print_findings(
-        [Finding(section="index", subject=hostile, status="ok", text=hostile, remedy=hostile)],
+        [
+            Finding(
+                section="index",
+                check="x",
+                subject=hostile,
+                status="note",
+                text=hostile,
+                why=hostile,
+                remedy=hostile,
+                places=(hostile,),
+            )
+        ],
         as_json=False,
     )
     out = capsys.readouterr().out
     assert CLEAR not in out
-    assert len(out.splitlines()) == 2
+    assert len(out.splitlines()) == 6

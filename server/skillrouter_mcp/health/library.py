@@ -1,90 +1,266 @@
-"""Checks of the index and of the folders that it stands for."""
+"""Checks of the skills themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
-from skillrouter_gguf import ModelError
-from skillrouter_mcp.health.finding import Finding
-from skillrouter_mcp.index.encoding import Fingerprint
-from skillrouter_mcp.index.errors import DatabaseError
-from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.routing.router import encoder_of
+import numpy as np
+
+from skillrouter_mcp.health.collection import Collection, ReadSkill, read_collection
+from skillrouter_mcp.health.finding import Finding, Progress, Status
+from skillrouter_mcp.health.near_copies import Group, near_copies, skill_vectors
+from skillrouter_mcp.health.reachability import DEPTH, check_reach
+from skillrouter_mcp.health.steering import Kind
+from skillrouter_mcp.index.mirror import Floats
+from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.settings import Settings
-from skillrouter_mcp.skills import Problem, printable
+from skillrouter_mcp.skills import printable
 
-_INDEX = "skillrouter-mcp index"
 _PATH_CHARACTERS = 4_096
+_SECONDS = 40.0  # for all checks of the library: what is left of them goes into asking
+_LEAST_ASKING_SECONDS = 5.0
+_TEMPLATE_MEMBERS = 10  # so many near-copies are not copied by hand
+# What agentskills.io advises for a SKILL.md: 500 lines, 5,000 tokens at some four characters each.
+_ADVISED_LINES = 500
+_ADVISED_CHARACTERS = 20_000
+
+_SUSPICIONS: dict[Kind, str] = {
+    "hidden-characters": "holds characters that a reader does not see and a model does",
+    "hidden-comment": "speaks to a model in a comment that a reader of the page does not see",
+    "overrides-instructions": "speaks of ignoring other instructions or skills",
+    "conceals-from-user": "speaks of keeping something from the user",
+    "promotes-itself": "asks to be preferred to other skills",
+    "downloads-into-shell": "runs what it downloads without a look at it",
+    "stuffed-keywords": "repeats one word many times in one paragraph",
+}
 
 
-def check_library(settings: Settings) -> Iterator[Finding]:
-    """Whether the index opens and agrees with the folders, and what in them could not be loaded."""
-    try:
-        fingerprint = Fingerprint.of(encoder_of(settings))
-        library = Library(settings.home, settings.search_roots(), fingerprint)
-    except ModelError:
-        return  # told among the models
-    except DatabaseError as error:
-        yield Finding(section="index", subject="index", status="broken", text=str(error))
-        return
-    try:
-        yield from _check_index(library)
-        yield from _check_folders(library)
-    except DatabaseError as error:
-        yield Finding(section="index", subject="index", status="broken", text=str(error))
-    finally:
-        library.close()
+def check_library(
+    settings: Settings, router: Router | None, progress: Progress
+) -> Iterator[Finding]:
+    """What in the folders cannot be loaded, is there twice, cannot be found or looks unsafe.
+
+    Args:
+        router: whose index is compared and asked; None leaves that out.
+    """
+    began = time.monotonic()
+    collection = read_collection(settings.search_roots(), progress)
+    yield _told_of(collection, router)
+    yield from _check_files(collection)
+    skills = [skill for skill in collection.skills if not skill.hidden]
+    yield from _check_copies(skills, router)
+    yield from _check_contents(collection.skills)
+    if router is not None:
+        left = max(_LEAST_ASKING_SECONDS, began + _SECONDS - time.monotonic())
+        yield from _check_reach(skills, router, progress, left)
 
 
-def _check_index(library: Library) -> Iterator[Finding]:
-    damage = library.damage()
-    if damage:
-        yield Finding(
-            section="index",
-            subject=str(library.home),
-            status="broken",
-            text=f"the database is damaged: {damage}",
-            remedy="skillrouter-mcp index --rebuild",
+def _told_of(collection: Collection, router: Router | None) -> Finding:
+    count = len(collection.skills)
+    if not count:
+        return _finding(
+            "no-skills",
+            "skills",
+            "problem",
+            "there is none, so every request is answered with nothing",
+            "the router finds what lies in its roots",
+            "put folders with a SKILL.md into ~/.skills, or name others by SKILLROUTER_ROOTS",
         )
-        return
-    out_of_step = library.out_of_step()
-    pending = library.pending()
-    skills = len(library.snapshot.visible)
-    text = f"{skills} skills can be found, {pending} not embedded yet"
-    if out_of_step:
-        text += f", {out_of_step} files differ from what was read last"
-    yield Finding(
-        section="index",
-        subject=str(library.home),
-        status="warning" if out_of_step or pending else "ok",
-        text=text,
-        remedy=f"a running server does it by itself, or: {_INDEX}"
-        if out_of_step or pending
-        else "",
+    text = f"{count:,} were read"
+    if router is None:
+        text += "; without an index they are not compared by their vectors, nor asked for"
+    return _finding("skills", "skills", "ok" if router else "note", text)
+
+
+def _check_files(collection: Collection) -> Iterator[Finding]:
+    for problem in collection.problems:
+        yield _finding(
+            "unreadable",
+            problem.path,
+            "problem",
+            f"could not be loaded: {problem.reason}",
+            "it cannot be found",
+            "put right what is said of it",
+        )
+    for skill in collection.skills:
+        for warning in skill.warnings:
+            yield _finding(
+                "front-matter",
+                skill.path,
+                "note",
+                warning,
+                "it is loaded here; stricter clients refuse it",
+                "put right its front matter",
+            )
+
+
+def _check_copies(skills: Sequence[ReadSkill], router: Router | None) -> Iterator[Finding]:
+    copies = defaultdict(list)
+    for skill in skills:
+        copies[skill.digest].append(skill)
+    for same in copies.values():
+        if len(same) > 1:
+            yield _finding(
+                "copies",
+                same[0].name,
+                "note",
+                f"the same text lies in {len(same)} places",
+                "the router shows the first alone",
+                "remove the others, or make them links",
+                [skill.path for skill in same],
+            )
+    distinct = [same[0] for same in copies.values()]
+    groups = near_copies(
+        [skill.name for skill in distinct],
+        [skill.trigrams for skill in distinct],
+        _vectors(distinct, router),
+    )
+    group_of = {member: group for group in groups for member in group.members}
+    yield from _check_names(distinct, group_of)
+    for group in groups:
+        yield _near_copies(group, [distinct[member] for member in group.members])
+
+
+def _check_names(skills: Sequence[ReadSkill], group_of: Mapping[int, Group]) -> Iterator[Finding]:
+    by_name = defaultdict(list)
+    for number, skill in enumerate(skills):
+        by_name[skill.name].append(number)
+    for name, numbers in sorted(by_name.items()):
+        if len(numbers) == 1:
+            continue
+        paths = [skills[number].path for number in numbers]
+        if {skills[number].scope for number in numbers} == {"project", "user"}:
+            yield _finding(
+                "shadowed",
+                name,
+                "note",
+                "a project's skill hides the user's skill of the same name",
+                "that is how clients do it; only the project's is found here",
+                "rename one if both are wanted",
+                paths,
+            )
+        elif len({id(group_of.get(number, number)) for number in numbers}) > 1:
+            yield _finding(
+                "name-clash",
+                name,
+                "problem",
+                f"{len(numbers)} skills of different texts have this name",
+                "an agent cannot tell them apart, and clients load one of them only",
+                "rename all but one, folder and front matter alike",
+                paths,
+            )
+
+
+def _near_copies(group: Group, members: Sequence[ReadSkill]) -> Finding:
+    layers = []
+    if group.same_name:
+        layers.append("some share a name")
+    if group.jaccard:
+        layers.append(f"trigrams of the bodies up to {group.jaccard:.2f} alike")
+    if group.cosine:
+        layers.append(f"vectors up to {group.cosine:.2f}")
+    longest = max(members, key=lambda skill: skill.characters)
+    remedy = f"compare them and keep one; the longest is {longest.path}"
+    if len(members) > _TEMPLATE_MEMBERS:
+        remedy = "they look written from one template: one skill that says what differs may do"
+    return _finding(
+        "near-copies",
+        longest.name,
+        "note",
+        f"{len(members)} skills say nearly the same ({', '.join(layers)})",
+        "they take each other's places among the first matches of a request",
+        remedy,
+        [skill.path for skill in members],
     )
 
 
-def _check_folders(library: Library) -> Iterator[Finding]:
-    for root in library.roots:
-        exists = root.path.is_dir()
-        if root.scope == "user" or exists:
-            yield Finding(
-                section="library",
-                subject=printable(str(root.path), _PATH_CHARACTERS),
-                status="ok" if exists else "warning",
-                text="is there" if exists else "is not there yet, so no skill of it can be found",
-                remedy="" if exists else f"mkdir -p {printable(str(root.path), _PATH_CHARACTERS)}",
+def _vectors(skills: Sequence[ReadSkill], router: Router | None) -> Floats | None:
+    """A vector for each skill, zeros where the index has none; None without an index."""
+    if router is None:
+        return None
+    mirror = router.library.snapshot.mirror
+    rows = {document: row for row, document in enumerate(mirror.document_ids.tolist())}
+    documents = {place.path: place.document_id for place in router.library.locations()}
+    vectors = np.concatenate(
+        [skill_vectors(mirror), np.zeros((1, mirror.labels.shape[1]), np.float32)]
+    )
+    chosen = [rows.get(documents.get(skill.path, -1), -1) for skill in skills]
+    found: Floats = vectors[chosen]
+    return found
+
+
+def _check_contents(skills: Sequence[ReadSkill]) -> Iterator[Finding]:
+    for skill in skills:
+        if skill.lines > _ADVISED_LINES or skill.characters > _ADVISED_CHARACTERS:
+            yield _finding(
+                "size",
+                skill.path,
+                "note",
+                f"has {skill.lines:,} lines and {skill.characters:,} characters; advised are at "
+                f"most {_ADVISED_LINES} lines and some 5,000 tokens",
+                "an agent pays for all of it whenever it reads the skill",
+                "move what is not always needed into files under references/",
             )
-    for problem in library.problems():
-        yield _told(problem, "could not be loaded: ")
-    for problem in library.warnings():
-        yield _told(problem, "")
+    for kind, text in _SUSPICIONS.items():
+        for skill in skills:
+            found = [suspicion for suspicion in skill.suspicions if suspicion.kind == kind]
+            if not found:
+                continue
+            yield _finding(
+                kind,
+                f"{skill.path}:{found[0].line}",
+                "note",
+                f"{text}: {found[0].quote}",
+                "texts made to steer a router or an agent look so, as do honest ones at times: "
+                "read it before you trust it",
+                "remove the skill if you do not trust where it came from",
+                [f"{skill.path}:{suspicion.line}" for suspicion in found],
+            )
 
 
-def _told(problem: Problem, prefix: str) -> Finding:
+def _check_reach(
+    skills: Sequence[ReadSkill], router: Router, progress: Progress, seconds: float
+) -> Iterator[Finding]:
+    described = {skill.path: skill.description for skill in skills if skill.description}
+    names = {skill.path: skill.name for skill in skills}
+    reach = check_reach(router, described, progress, seconds)
+    for path in reach.missed:
+        yield _finding(
+            "unreachable",
+            path,
+            "problem",
+            f'"{names[path]}" is not among the first {DEPTH} that its own description finds',
+            "a request in the user's words will hardly find it",
+            "say in the description what sets it apart, or remove its near-copies",
+        )
+    if reach.asked < reach.of:
+        yield _finding(
+            "reach",
+            "descriptions",
+            "note",
+            f"{reach.asked:,} of {reach.of:,} skills were asked for, those with the nearest "
+            "neighbours first; there was no time for the others",
+        )
+
+
+def _finding(
+    check: str,
+    subject: str,
+    status: Status,
+    text: str,
+    why: str = "",
+    remedy: str = "",
+    places: Sequence[str] = (),
+) -> Finding:
     return Finding(
         section="library",
-        subject=printable(problem.path, _PATH_CHARACTERS),
-        status="warning",
-        text=prefix + problem.reason,
+        check=check,
+        subject=printable(subject, _PATH_CHARACTERS),
+        status=status,
+        text=text,
+        why=why,
+        remedy=remedy,
+        places=tuple(places),
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skillrouter_gguf import Encoder, ModelError, check_encoder
+from skillrouter_gguf import CatalogueError, Encoder, ModelError, check_encoder
 from skillrouter_mcp.health.finding import Finding
+from skillrouter_mcp.health.machine import REINSTALL
 from skillrouter_mcp.routing.router import encoder_of
 from skillrouter_mcp.settings import Settings
 
@@ -13,12 +14,26 @@ from skillrouter_mcp.settings import Settings
 def check_model(settings: Settings) -> Iterator[Finding]:
     """Whether the file is whole, loads, and embeds a known text to the known vector."""
     subject = f"profile {settings.profile}"
+    remedy = "skillrouter-mcp models list"
     try:
         model = encoder_of(settings)
+        if model.embedded:
+            remedy = REINSTALL
         with Encoder.open(model, threads=settings.threads) as encoder:
             check_encoder(encoder)
     except ModelError as error:
-        yield Finding(section="models", subject=subject, status="broken", text=str(error))
+        is_unknown = isinstance(error, CatalogueError)
+        yield Finding(
+            section="models",
+            check="profile" if is_unknown else "model",
+            subject=subject,
+            status="broken",
+            text=str(error),
+            why="without a model no request is answered",
+            remedy="set SKILLROUTER_PROFILE, or profile in config.toml, to one that is known"
+            if is_unknown
+            else remedy,
+        )
         return
     text = f"{model.name} is whole and embeds a known text to the known vector"
-    yield Finding(section="models", subject=subject, status="ok", text=text)
+    yield Finding(section="models", check="model", subject=subject, status="ok", text=text)
