@@ -51,7 +51,7 @@ _dry_run_option = click.option(
 
 
 def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turns what a user can act on into a sentence and exit status 1."""
+    """Turns what a user can act on into a sentence and exit status 1, or 2 for a bad setting."""
 
     @wraps(command)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -61,7 +61,11 @@ def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return command(*args, **kwargs)
         except (SkillRouterError, ModelError) as error:
-            raise click.ClickException(str(error)) from None
+            from skillrouter_mcp.settings import SettingsError  # heavy, and most commands go well
+
+            bad_usage = isinstance(error, SettingsError)
+            told = click.UsageError if bad_usage else click.ClickException
+            raise told(str(error)) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # who read stdout has had enough
                 raise
@@ -74,12 +78,9 @@ def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _settings(**flags: Any) -> Settings:
-    from skillrouter_mcp.settings import SettingsError, load_settings
+    from skillrouter_mcp.settings import load_settings
 
-    try:
-        return load_settings(**flags)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
+    return load_settings(**flags)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -154,13 +155,17 @@ def serve(
 @click.option(
     "--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="Matches at most."
 )
-@click.option("--explain", is_flag=True, help="Show what each part contributed to each match.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show what each part contributed to each candidate, also to those that do not fit.",
+)
 @_root_option
 @_json_option
 @_plain_errors
 def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Find the skills that fit QUERY ("-" reads it from stdin)."""
-    from skillrouter_mcp.console import index_progress, print_answer
+    from skillrouter_mcp.console import index_progress, print_answer, print_passed_over
     from skillrouter_mcp.routing.router import Router
 
     if query == "-":
@@ -171,7 +176,9 @@ def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json
     with Router.open(_settings(roots=roots), keep=False) as router:
         with index_progress() as progress:
             router.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
-        print_answer(router.find(query, limit), explain=explain, as_json=as_json)
+        answer = router.rank(query, limit) if explain else router.find(query, limit)
+        print_passed_over(router.library)
+        print_answer(answer, explain=explain, as_json=as_json)
 
 
 def _without_surrogates(argument: str) -> str:

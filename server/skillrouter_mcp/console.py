@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -115,6 +116,21 @@ def print_answer(answer: Answer, *, explain: bool, as_json: bool) -> None:
         click.echo(f"{match.score:.2f} {match.name}  {printable(match.path, _PATH_CHARACTERS)}")
         for name, part in match.parts.items():
             click.echo(f"     {part:+8.3f} {name}")
+
+
+def print_passed_over(library: Library) -> None:
+    """A line on stderr if something was not loaded: the first such thing, and how many more."""
+    passed_over = [
+        (str(root.path), "is not there yet")
+        for root in library.roots
+        if root.scope == "user" and not os.path.exists(root.path)  # noqa: PTH110 (never raises)
+    ]
+    passed_over += [(problem.path, problem.reason) for problem in library.problems()]
+    if not passed_over:
+        return
+    path, reason = passed_over[0]
+    more = f" (and {len(passed_over) - 1} more: skillrouter-mcp index)" if passed_over[1:] else ""
+    click.echo(f"not loaded: {printable(path, _PATH_CHARACTERS)}: {reason}{more}", err=True)
 
 
 def print_index(library: Library, changes: Changes | None, *, as_json: bool) -> None:

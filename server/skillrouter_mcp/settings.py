@@ -17,9 +17,10 @@ from pydantic_settings import (
 )
 
 from skillrouter_mcp.errors import SkillRouterError
-from skillrouter_mcp.skills import Root
+from skillrouter_mcp.skills import Root, is_plain, printable
 
 CONFIG_FILE = "config.toml"
+_MAX_PATH = 4_096
 
 
 class SettingsError(SkillRouterError):
@@ -75,9 +76,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         flags, environment = init_settings(), env_settings()
         home = flags.get("home") or environment.get("home") or default_home()
-        config = TomlConfigSettingsSource(
-            settings_cls, toml_file=_absolute(Path(home)) / CONFIG_FILE
-        )
+        try:
+            folder = _absolute(Path(home))
+        except ValueError as error:
+            raise SettingsError(f"setting 'home' (SKILLROUTER_HOME): {error}") from None
+        config = TomlConfigSettingsSource(settings_cls, toml_file=folder / CONFIG_FILE)
         return (init_settings, env_settings, config)
 
     def search_roots(self) -> tuple[Root, ...]:
@@ -101,7 +104,7 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]).removeprefix("SKILLROUTER_").lower()
         raise SettingsError(
             f"setting {name!r}: {first['msg']} (read from flags, SKILLROUTER_{name.upper()}, and "
             f"{CONFIG_FILE} in SKILLROUTER_HOME, in that order)"
@@ -111,6 +114,11 @@ def load_settings(**flags: Any) -> Settings:
 
 
 def _absolute(path: Path) -> Path:
+    if not is_plain(str(path)):
+        raise ValueError(
+            f"{printable(str(path), _MAX_PATH)}: the path has control characters, invisible ones "
+            "or bytes that are not UTF-8; rename the folder"
+        )
     try:
         path = path.expanduser()
     except RuntimeError as error:

@@ -1,7 +1,10 @@
-"""Measures the product against its targets and prints the table that README quotes; `make bench`.
+"""Measures the product against its targets and prints the table that README quotes.
 
-Takes a folder with `skills.jsonl.gz` and `dev.jsonl` (see `--data`). The index is kept between
-runs in `--home`; making it the first time embeds every skill of the pool.
+    make bench ARGS='--data FOLDER --home HOME --runs 7'
+
+FOLDER holds a pool of skills, `skills.jsonl.gz`, and labelled requests, `dev.jsonl`. The pool's
+index is kept between runs in HOME; making it the first time embeds every skill of the pool. Each
+figure but the scores of `eval`, which are the same every time, is the median of that many runs.
 """
 
 from __future__ import annotations
@@ -9,65 +12,152 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
-from tests.benchmarks.encoder_throughput import compare
+from tests.benchmarks import indexing_throughput
+from tests.benchmarks.machine import Others, describe, load
 from tests.benchmarks.wire import COMMAND, Wire
 
 from skillrouter_mcp.evaluation.records import pool_folder
 
 DATA = Path(__file__).parents[3] / "shared" / "bench"
 HOME = Path.home() / ".cache" / "skillrouter-bench"
+GROUPS = {"en/short": "en short", "en/task": "en task", "zh/short": "zh"}
+WARMING = 20  # requests before latencies count
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    usage, _, text = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        "python -m tests.benchmarks",
+        description=usage,
+        epilog=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--data", type=Path, default=DATA, help="folder of pool and requests")
     parser.add_argument("--home", type=Path, default=HOME, help="where the index is kept")
-    parser.add_argument("--runs", type=int, default=7, help="repetitions of what is timed")
+    parser.add_argument("--runs", type=int, default=7, help="of all that is timed")
     arguments = parser.parse_args()
     queries, pool = arguments.data / "dev.jsonl", arguments.data / "skills.jsonl.gz"
     if not queries.exists() or not pool.exists():
         sys.exit(f"{arguments.data} holds no benchmark; name its folder with --data")
+    if arguments.runs < 1:
+        sys.exit("--runs must be at least 1")
 
-    print(machine())
+    before, others = load(), Others()
     report = evaluate(queries, pool, arguments.home)
     index = pool_folder(pool, arguments.home / "eval").parent
     requests = [json.loads(line)["query"] for line in queries.open(encoding="utf-8")]
-    rows = [
-        *quality(report),
-        *served(index, requests, arguments.runs),
-        row("re-index of unchanged skills", reindex(index, arguments.runs), "s"),
-        row("indexing against a bare loop", compare(pool, arguments.runs), "×"),
-    ]
+    runs = [served(index, requests) for _ in range(arguments.runs)]
+    reindexed = reindex(index, arguments.runs)
+    throughput = indexing_throughput.measure(pool)
+
+    print(f"{describe()}.")
     print(
-        f"{report['index']['skills']} skills, {report['n']} requests, medians of {arguments.runs}"
+        f"Load over 1 / 5 / 15 minutes {before} before and {load()} after; other processes took "
+        f"{others.share():.0%} of the processors meanwhile."
     )
-    for line in rows:
-        print(line)
-
-
-def machine() -> str:
-    """What the figures were measured on, and how busy it was."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}, "
-        f"load {load:.1f} at the start"
+    print(
+        f"{report['index']['skills']:,} skills, {len(requests)} requests; medians of "
+        f"{arguments.runs} runs, each with a server of its own that is asked all requests. "
+        f"Indexing and the bare loop embedded the same {throughput['texts']} texts of "
+        f"{throughput['skills']} skills in this run, batch by batch in turns, while others took "
+        f"{throughput['others']:.0%} of the processors; the median of {len(throughput['ratios'])} "
+        "ratios.\n"
     )
+    print("| what | measured | at least | better |")
+    print("|---|---|---|---|")
+    for row in rows(report, runs, reindexed, throughput["ratio"]):
+        print(f"| {row.what} | {row.measured} | {row.least} | {row.better} |")
 
 
-def row(what: str, value: float, unit: str) -> str:
-    return f"| {what} | {value:.3g} {unit} |"
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what was measured, and the two marks it is held against."""
+
+    what: str
+    measured: str
+    least: str
+    better: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One server from its start on; seconds, and bytes of memory that it held in the end."""
+
+    to_initialize: float
+    to_answer: float
+    latencies: Sequence[float]
+    memory: int
+
+    def latency(self, percent: int) -> float:
+        """A percentile over all requests."""
+        return statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
+
+
+def rows(
+    report: dict[str, Any], runs: Sequence[Run], reindexed: float, ratio: float
+) -> Iterator[Row]:
+    """The table's lines."""
+    skills = f"{report['index']['skills']:,} skills"
+    groups = " / ".join(GROUPS.values())
+
+    def median(figure: Callable[[Run], float]) -> float:
+        return statistics.median(figure(run) for run in runs)
+
+    def percent(measure: str) -> str:
+        shares = [report["groups"][group][measure] for group in GROUPS]
+        return " / ".join(f"{100 * share:.1f}" for share in shares) + " %"
+
+    p50 = 1000 * median(lambda run: run.latency(50))
+    p95 = 1000 * median(lambda run: run.latency(95))
+    yield Row(
+        f"`eval` on dev.jsonl, Hit@1: {groups}",
+        percent("hit@1"),
+        "72 / 74 / 43 %",
+        "76 / 80 / 50 %",
+    )
+    yield Row("the same, Recall@10", percent("recall@10"), "92 / 92 / 66 %", "95 / 95 / 75 %")
+    yield Row(
+        f"`find_skill` over stdio, {skills}, warm, p50 / p95",
+        f"{p50:.1f} / {p95:.1f} ms",
+        "20 / 40 ms",
+        "8 / 16 ms",
+    )
+    yield Row(
+        "spawn to `initialize` answered",
+        f"{median(lambda run: run.to_initialize):.2f} s",
+        "1.0 s",
+        "0.7 s",
+    )
+    yield Row(
+        "spawn to first answer, index in place",
+        f"{median(lambda run: run.to_answer):.2f} s",
+        "2.5 s",
+        "1.5 s",
+    )
+    yield Row(
+        "indexing throughput against a bare loop of llama.cpp calls",
+        f"{ratio:.2f} ×",
+        "0.95 ×",
+        "1.2 ×",
+    )
+    yield Row(f"re-index of {skills}, unchanged", f"{reindexed:.2f} s", "2 s", "0.5 s")
+    yield Row(
+        f"memory of a server with {skills}",
+        f"{median(lambda run: run.memory) / 1e6:.0f} MB",
+        "400 MB",
+        "250 MB",
+    )
 
 
 def evaluate(queries: Path, pool: Path, home: Path) -> dict[str, Any]:
@@ -82,38 +172,18 @@ def evaluate(queries: Path, pool: Path, home: Path) -> dict[str, Any]:
     return report
 
 
-def quality(report: dict[str, Any]) -> list[str]:
-    lines = []
-    for measure in ("hit@1", "mrr@10", "recall@10", "recall@50"):
-        for group, figures in report["groups"].items():
-            lines.append(row(f"{measure}, {group}", 100 * figures[measure], "%"))
-    return lines
-
-
-def served(index: Path, requests: list[str], runs: int) -> list[str]:
+def served(index: Path, requests: Sequence[str]) -> Run:
     """Start-up, latency and memory of a server over stdio."""
-    to_initialize, to_answer, latencies, memory = [], [], [], 0.0
-    for _ in range(runs):
-        with Wire(index, index / "skills") as wire:
-            wire.initialize()
-            to_initialize.append(time.perf_counter() - wire.spawned)
-            wire.find(requests[0])
-            to_answer.append(time.perf_counter() - wire.spawned)
     with Wire(index, index / "skills") as wire:
         wire.initialize()
-        for query in requests[:20]:
+        to_initialize = time.perf_counter() - wire.spawned
+        wire.find(requests[0])
+        to_answer = time.perf_counter() - wire.spawned
+        for query in requests[:WARMING]:
             wire.find(query)
-        for query in requests:
-            latencies.append(_seconds(partial(wire.find, query)))
-        memory = psutil.Process(wire.pid).memory_info().rss / 1e6
-    cuts = statistics.quantiles(latencies, n=100)
-    return [
-        row("spawn to initialize answered", statistics.median(to_initialize), "s"),
-        row("spawn to first answer, index in place", statistics.median(to_answer), "s"),
-        row("find_skill over stdio, warm, p50", 1000 * cuts[49], "ms"),
-        row("find_skill over stdio, warm, p95", 1000 * cuts[94], "ms"),
-        row("memory of the server", memory, "MB"),
-    ]
+        latencies = [_seconds(partial(wire.find, query)) for query in requests]
+        memory = psutil.Process(wire.pid).memory_info().rss
+    return Run(to_initialize, to_answer, latencies, memory)
 
 
 def reindex(index: Path, runs: int) -> float:

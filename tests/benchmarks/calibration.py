@@ -17,7 +17,7 @@ PENALTY = 0.1
 SLACK = 0.01  # of balanced accuracy
 SURE = 0.5  # a match is more likely right than not
 FOLDS = 8
-_NAMES = ("bias", "sum", "lead", "lag", "log_size")
+_NAMES = ("bias", "sum", "lead", "lag", "log_size", "meaning")
 Floats = NDArray[np.float64]
 
 
@@ -29,12 +29,15 @@ class Outcome:
         group: what must not be on both sides of a fold.
         size: of the library, in documents.
         answerable: whether the library holds a right skill at all.
+        nearness, floor: as `Calibration.scores` takes them.
     """
 
     group: str
     size: int
     answerable: bool
     sums: Floats
+    nearness: float
+    floor: float
     right: NDArray[np.bool_]
 
 
@@ -72,6 +75,7 @@ def _features(outcome: Outcome) -> Floats:
     rows[:1, 2] = sums[0] - sums[1] if len(sums) > 1 else 0
     rows[:, 3] = sums[:DEPTH] - sums[0]
     rows[:, 4] = np.log(outcome.size)
+    rows[:, 5] = outcome.nearness - outcome.floor
     return rows
 
 
@@ -99,7 +103,7 @@ def balanced_accuracy(
 def top_score(calibration: Calibration, outcome: Outcome) -> float:
     """The score of the best candidate."""
     sums = outcome.sums.astype(np.float32)
-    return float(calibration.scores(sums, 0, outcome.size)[0])
+    return float(calibration.scores(sums, outcome.nearness, outcome.floor, outcome.size)[0])
 
 
 def expected_error(scores: Sequence[float], right: Sequence[bool]) -> float:
@@ -122,12 +126,12 @@ def report(outcomes: Sequence[Outcome]) -> dict[str, float]:
     for held_out in range(FOLDS):
         inside = [outcome for outcome in outcomes if fold[outcome.group] != held_out]
         calibration = fit_calibration(inside)
-        threshold = fit_threshold(calibration, partly_answerable(inside))
+        threshold = fit_threshold(calibration, in_smallest(inside))
         outside = [outcome for outcome in outcomes if fold[outcome.group] == held_out]
         for outcome in outside:
             told["scores"].append(top_score(calibration, outcome))
             told["right"].append(bool(outcome.right[0]))
-        for outcome in partly_answerable(outside):
+        for outcome in in_smallest(outside):
             nothing = top_score(calibration, outcome) < threshold
             told["yes" if outcome.answerable else "no"].append(nothing != outcome.answerable)
     figures = {
@@ -139,7 +143,7 @@ def report(outcomes: Sequence[Outcome]) -> dict[str, float]:
     return figures
 
 
-def partly_answerable(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Those in libraries that can't answer every request."""
-    sizes = {outcome.size for outcome in outcomes if not outcome.answerable}
-    return [outcome for outcome in outcomes if outcome.size in sizes]
+def in_smallest(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those in the smallest library, which can't answer every request."""
+    size = min(outcome.size for outcome in outcomes)
+    return [outcome for outcome in outcomes if outcome.size == size]

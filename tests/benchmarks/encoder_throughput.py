@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
+from tests.benchmarks.machine import Others
 
 from skillrouter_gguf import load_catalogue, system_info
 from skillrouter_gguf.encoder import Encoder
@@ -75,13 +75,12 @@ def measure(pool: Path, rounds: int, count: int) -> dict[str, Any]:
         others = []
         for number in range(rounds):
             part = texts[number * count : (number + 1) * count]
-            before = _spent()
+            meanwhile = Others()
             for name in sorted(ways, reverse=number % 2 == 1):
                 began = time.perf_counter()
                 ways[name](part)
                 seconds[name].append(time.perf_counter() - began)
-            wall, machine, own = (end - start for start, end in zip(before, _spent(), strict=True))
-            others.append(max(0.0, machine - own) / wall / (psutil.cpu_count() or 1))
+            others.append(meanwhile.share())
         tokens = sum(encoder.count_tokens(text) for text in texts)
         ratios = [bare / ours for bare, ours in zip(*seconds.values(), strict=True)]
         return {
@@ -95,18 +94,6 @@ def measure(pool: Path, rounds: int, count: int) -> dict[str, Any]:
             "threads": encoder.threads,
             "machine": system_info(),
         }
-
-
-def compare(pool: Path, rounds: int) -> float:
-    """How many times faster `Encoder` is, the median of `rounds` rounds."""
-    ratio: float = measure(pool, rounds, _TEXTS)["ratio"]
-    return ratio
-
-
-def _spent() -> tuple[float, float, float]:
-    """Seconds by the clock, of all processors at work, and of this process at work."""
-    times = psutil.cpu_times()
-    return time.perf_counter(), sum(times[:3]), time.process_time()
 
 
 def main() -> None:

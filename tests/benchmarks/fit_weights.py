@@ -8,7 +8,8 @@ both libraries, the whole pool and the 300 skills that can't answer every reques
 The weights are those of a conditional logit: the chance that a candidate is the right one is the
 softmax of its weighted signals over all candidates of the request. Reported figures come from
 8-fold cross-validation, three times over, in which the requests for one skill stay together; what
-is written is fitted on all requests. The scores are calibrated on both libraries.
+is written is fitted on all requests. The scores are calibrated on both libraries, with small
+talk that no skill answers besides.
 """
 
 from __future__ import annotations
@@ -57,13 +58,16 @@ class Case:
     size: int
     answerable: bool
 
-    def outcome(self, weights: Floats) -> calibration.Outcome:
-        """What comes of it with these weights."""
+    def outcome(self, weights: Floats, usual: Floats) -> calibration.Outcome:
+        """What comes of it with these weights; `usual` holds typical signals, 0 for words."""
         sums = self.signals @ weights
         order = np.argsort(-sums)
-        group = min(self.request.relevant)
+        group = min(self.request.relevant, default=self.request.id)
+        dense = slice(len(LEXICAL), None)
+        nearness = float((self.signals[order[:1], dense] @ weights[dense]).sum())
+        floor = float(usual @ weights) * self.readable
         return calibration.Outcome(
-            group, self.size, self.answerable, sums[order], self.right[order]
+            group, self.size, self.answerable, sums[order], nearness, floor, self.right[order]
         )
 
 
@@ -86,10 +90,17 @@ def main() -> None:
     report("vectors only", cases, [c for c in columns if SIGNALS[c] in ("label", "window")])
     weights = fit(cases, columns)
     print(json.dumps(dict(zip(SIGNALS, weights.round(2).tolist(), strict=True))))
-    outcomes = [case.outcome(weights) for case in cases + few]
+    usual = typical(cases + few)
+    cases += gather_cases(small_talk(), pool, arguments.home)
+    few += gather_cases(small_talk(), small_pool(arguments.data, arguments.home), arguments.home)
+    outcomes = [
+        case.outcome(weights, np.array([usual.get(name, 0.0) for name in SIGNALS]))
+        for case in cases + few
+        if len(case.right)
+    ]
     figures |= calibration.report(outcomes)
     fitted = calibration.fit_calibration(outcomes)
-    weak = calibration.fit_threshold(fitted, calibration.partly_answerable(outcomes))
+    weak = calibration.fit_threshold(fitted, calibration.in_smallest(outcomes))
     print(fitted, f"weak from {weak}")
     if arguments.write:
         write(
@@ -97,7 +108,7 @@ def main() -> None:
                 "provenance": "python -m tests.benchmarks.fit_weights; cross-validated in percent: "
                 + ", ".join(f"{name} {figure:.1f}" for name, figure in figures.items()),
                 "weights": dict(zip(SIGNALS, weights.round(2).tolist(), strict=True)),
-                "typical": typical(cases + few),
+                "typical": usual,
                 "calibration": fitted.model_dump(),
                 "verdict": {"match": max(calibration.SURE, weak), "weak": weak},
             }
@@ -112,6 +123,14 @@ def small_pool(data: Path, home: Path) -> Path:
         chosen = [line for line in lines if json.loads(line)["skill_id"] in wanted]
     path.write_text("".join(chosen), encoding="utf-8")
     return path
+
+
+def small_talk() -> list[Request]:
+    """What is said to an agent and needs no skill; written for this purpose."""
+    lines = Path(__file__).with_name("small_talk.txt").read_text(encoding="utf-8").splitlines()
+    return [
+        Request(id=f"talk-{n}", query=line, relevant=frozenset()) for n, line in enumerate(lines)
+    ]
 
 
 def gather_cases(requests: Sequence[Request], pool: Path, home: Path) -> list[Case]:

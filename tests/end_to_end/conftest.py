@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -107,6 +108,14 @@ class Wire:
     def find(self, query: str) -> dict[str, Any]:
         """The result of `find_skill`."""
         return self.answer(self.begin_find(query))
+
+    def find_until(self, query: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The structured result of `find_skill`, asked for until it `holds`."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds(result := self.find(query)["structuredContent"]):
+            assert time.monotonic() < deadline, result
+            time.sleep(0.05)
+        return cast("dict[str, Any]", result)
 
     def hang_up(self) -> int:
         """Closes stdin, as a client does in the end; the exit status."""

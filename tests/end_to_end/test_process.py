@@ -49,11 +49,7 @@ def test_nothing_but_protocol_reaches_stdout(dial: Dial, write_skill: Any, root:
     wire = dial(GGML_LOG_LEVEL="4", LLAMA_LOG_VERBOSITY="9", PYTHONUNBUFFERED="1")
     wire.greet()
     wire.answer(wire.begin("tools/list"))
-    while wire.find("tune a grand piano")["structuredContent"]["index"] != {
-        "skills": 1,
-        "pending": 0,
-    }:
-        pass
+    wire.find_until("tune a grand piano", lambda r: r["index"] == {"skills": 1, "pending": 0})
     assert wire.process.stdin is not None
     wire.process.stdin.write(b"this is no JSON\n")
     assert wire.hang_up() == 0
@@ -108,8 +104,7 @@ def test_a_server_killed_while_embedding_resumes(
     first = wire.find("take note number 7")["structuredContent"]
     assert first["index"]["pending"] <= 8
     assert first["matches"]
-    while wire.find("take note number 7")["structuredContent"]["index"]["pending"]:
-        pass
+    wire.find_until("take note number 7", lambda r: not r["index"]["pending"])
     assert wire.hang_up() == 0
     assert _rows(home, "PRAGMA integrity_check") == [("ok",)]
     assert len(_rows(home, "SELECT DISTINCT document_id FROM view")) == 40

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Dial, Wire
@@ -24,6 +25,19 @@ MODELS_FROM = """
 import os, pathlib
 import skillrouter_gguf.model_file
 skillrouter_gguf.model_file.EMBEDDED = pathlib.Path(os.environ["MODELS"])
+"""
+FULL_DISK = """
+import errno
+from skillrouter_mcp.index.store import SkillStore
+
+def save(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+SkillStore.save = save
+"""
+IMPATIENT = """
+from skillrouter_mcp.routing import router
+router._FIRST_SCAN_SECONDS = router._EMPTY_SCAN_SECONDS = 0.1
 """
 MODEL = "all-MiniLM-L6-v2-Q8_0.gguf"
 
@@ -94,6 +108,30 @@ def test_an_index_locked_by_another_program_is_told_when_it_is_needed(
     finally:
         other.close()
     assert f"{home / 'index.db'} is locked by another program" in sentence
+
+
+def test_skills_that_cannot_be_read_into_the_index_are_not_called_none(
+    dial: Dial, write_skill: Any
+) -> None:
+    write_skill("rotate-logs")
+    sentence = _sentence_of_failure(dial(prelude=FULL_DISK))
+    assert "No space left on device" in sentence
+    assert "doctor" in sentence
+
+
+def test_while_another_process_reads_the_skills_the_agent_is_asked_for_patience(
+    dial: Dial, tmp_path: Path, write_skill: Any
+) -> None:
+    write_skill("rotate-logs")
+    home = tmp_path / "home"
+    home.mkdir()
+    with FileLock(home / "writer.lock"):
+        wire = dial(home, prelude=IMPATIENT)
+        wire.greet()
+        result = wire.find("rotate the logs")
+    assert result["structuredContent"]["verdict"] == "none"
+    assert "ask again" in result["content"][0]["text"]
+    wire.find_until("rotate the logs", lambda r: r["index"]["skills"] == 1)
 
 
 @pytest.mark.parametrize(

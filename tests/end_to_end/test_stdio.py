@@ -137,11 +137,9 @@ def test_two_servers_share_a_home(dial: Dial, write_skill: Any) -> None:
     for wire in wires:
         wire.greet()
     for wire in wires:
-        while (result := wire.find("tune a grand piano")["structuredContent"])["index"] != {
-            "skills": 21,
-            "pending": 0,
-        }:
-            pass
+        result = wire.find_until(
+            "tune a grand piano", lambda r: r["index"] == {"skills": 21, "pending": 0}
+        )
         assert result["matches"][0]["name"] == "tune-piano"
     assert [wire.hang_up() for wire in wires] == [0, 0]
     assert [wire.errors for wire in wires] == ["", ""]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,20 +13,24 @@ from skillrouter_mcp.console import (
     print_evaluation,
     print_findings,
     print_index,
+    print_passed_over,
 )
 from skillrouter_mcp.evaluation.evaluate import Evaluation
 from skillrouter_mcp.evaluation.metrics import MEASURES
 from skillrouter_mcp.health.finding import Finding
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
-from skillrouter_mcp.skills import Problem
+from skillrouter_mcp.skills import Problem, Root
 
 CLEAR = "\x1b[2J"
+ROOT = Root(Path("/s"), "user")
 LOGS = Match("rotate-logs", "/skills/rotate-logs/SKILL.md", 0.87123, {"text": 1.5, "label": -0.25})
 
 
 class _Library:
-    """What `print_index` asks of a library."""
+    """What is printed of a library."""
+
+    roots = ()
 
     class snapshot:  # noqa: N801
         visible = (1, 2, 3)
@@ -35,10 +40,11 @@ class _Library:
         self._problems = problems
 
     def problems(self) -> list[Problem]:
-        return [Problem(f"/s/{n}{CLEAR}/SKILL.md", "is a pipe") for n in range(self._problems)]
+        paths = [f"/s/{n}{CLEAR}/SKILL.md" for n in range(self._problems)]
+        return [Problem(path, ROOT, "is a pipe") for path in paths]
 
     def warnings(self) -> list[Problem]:
-        return [Problem("/s/a/SKILL.md", "has a bad name")]
+        return [Problem("/s/a/SKILL.md", ROOT, "has a bad name")]
 
 
 class _Clock:
@@ -100,6 +106,19 @@ def test_a_hostile_path_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) 
     out = capsys.readouterr().out
     assert CLEAR not in out
     assert "\n/SKILL.md" not in out
+
+
+@pytest.mark.parametrize(
+    ("problems", "end"),
+    [(1, "is a pipe\n"), (3, "is a pipe (and 2 more: skillrouter-mcp index)\n")],
+)
+def test_what_was_passed_over_is_a_safe_line_on_stderr(
+    capsys: pytest.CaptureFixture[str], problems: int, end: str
+) -> None:
+    print_passed_over(cast("Any", _Library(problems)))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"not loaded: /s/0\\x1b[2J/SKILL.md: {end}"
 
 
 def test_index_lists_the_first_problems_and_counts_the_rest(

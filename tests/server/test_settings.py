@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skillrouter_mcp.settings import SettingsError, load_settings
-from skillrouter_mcp.skills import Root
+from skillrouter_mcp.skills import Root, is_plain
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,23 @@ def test_a_bad_value_is_named_with_what_it_takes(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SKILLROUTER_THREADS", "many")
     with pytest.raises(SettingsError, match=r"threads.*integer"):
         load_settings()
+
+
+@pytest.mark.parametrize("folder", ["two\nlines", "\x1b[2J", "left\u202eright", "caf\udce9"])
+@pytest.mark.parametrize("name", ["SKILLROUTER_ROOTS", "SKILLROUTER_HOME", "CLAUDE_PROJECT_DIR"])
+def test_a_path_that_cannot_be_shown_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, folder: str
+) -> None:
+    monkeypatch.setenv(name, f"/skills/{folder}")
+    with pytest.raises(SettingsError, match=r"/skills/\w*\\.*rename the folder") as caught:
+        load_settings()
+    assert is_plain(str(caught.value))
+    assert name.split("_")[1].lower().removesuffix("_dir") in str(caught.value)
+
+
+def test_a_flag_that_cannot_be_shown_is_refused() -> None:
+    with pytest.raises(SettingsError, match="roots"):
+        load_settings(roots=(Path("/a\nb"),))
 
 
 def test_an_unknown_key_in_the_file_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import statistics
 import time
 from collections import defaultdict
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from skillrouter_mcp.evaluation.metrics import mean, measure
-from skillrouter_mcp.evaluation.records import Request, pool_folder, read_requests
+from skillrouter_mcp.evaluation.records import RecordError, Request, pool_folder, read_requests
 from skillrouter_mcp.routing.answer import Match
 from skillrouter_mcp.routing.router import IndexProgress, Router
 from skillrouter_mcp.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 _DEPTH = 50
 
 
@@ -37,10 +39,11 @@ def evaluate_router(
 ) -> Evaluation:
     """Indexes the pool, where that was not done before, and asks each request once.
 
-    Requests that no skill is right for are asked, and left out of the measures.
+    Requests that no skill is right for are asked, and left out of the measures. Skills that cannot
+    be loaded are left out of the pool, with a warning for each.
 
     Raises:
-        RecordError: a file cannot be used.
+        RecordError: a file cannot be used, or no skill of the pool.
     """
     requests = read_requests(queries)
     cache = settings.home / "eval"
@@ -59,7 +62,11 @@ def evaluate_router(
         began = time.perf_counter()
         router.bring_in_step(progress)
         indexing = time.perf_counter() - began
+        for problem in router.library.problems():
+            _LOG.warning("left out of the pool: %s: %s", problem.path, problem.reason)
         skills = len(router.library.snapshot.visible)
+        if not skills:
+            raise RecordError(f"{pool} holds no skills that can be found")
         router.rank(requests[0].query, 1)
         run, seconds = {}, []
         for request in requests:
@@ -84,7 +91,7 @@ def _scores(requests: list[Request], run: dict[str, list[str]]) -> dict[str, Any
         row = measure(run[request.id], request.relevant)
         measured[""].append(row)
         measured[f"{request.lang}/{request.kind}"].append(row)
-    overall = measured.pop("")
+    overall = measured.pop("", [])
     return {
         "n": len(overall),
         **mean(overall),

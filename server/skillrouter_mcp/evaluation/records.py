@@ -48,9 +48,9 @@ def read_requests(path: Path) -> list[Request]:
     """The labelled requests of a JSON lines file.
 
     Raises:
-        RecordError: the file cannot be read, or a line is no request.
+        RecordError: the file cannot be read, a line is no request, or two have the same id.
     """
-    requests = list(_records(path, Request))
+    requests = list(_records(path, Request, "id"))
     if not requests:
         raise RecordError(f"{path} holds no requests")
     return requests
@@ -63,7 +63,8 @@ def pool_folder(pool: Path, cache: Path) -> Path:
         cache: where written-out pools are kept, by content.
 
     Raises:
-        RecordError: the pool cannot be read, or a line is no skill.
+        RecordError: the pool cannot be read or is empty, a line is no skill, or two have the same
+            id.
     """
     if pool.is_dir():
         return pool
@@ -74,7 +75,10 @@ def pool_folder(pool: Path, cache: Path) -> Path:
     folder = cache / digest / "skills"
     if not (folder / _COMPLETE).exists():
         shutil.rmtree(folder, ignore_errors=True)
-        write_pool(_records(pool, PooledSkill), folder)
+        folder.mkdir(parents=True)
+        write_pool(read_pool(pool), folder)
+        if not any(folder.iterdir()):
+            raise RecordError(f"{pool} holds no skills")
         (folder / _COMPLETE).touch()
     return folder
 
@@ -83,9 +87,9 @@ def read_pool(pool: Path) -> Iterator[PooledSkill]:
     """The skills of a JSON lines file.
 
     Raises:
-        RecordError: the pool cannot be read, or a line is no skill.
+        RecordError: the pool cannot be read, a line is no skill, or two have the same id.
     """
-    return _records(pool, PooledSkill)
+    return _records(pool, PooledSkill, "skill_id")
 
 
 def write_pool(skills: Iterator[PooledSkill], folder: Path) -> None:
@@ -107,18 +111,26 @@ def write_pool(skills: Iterator[PooledSkill], folder: Path) -> None:
         )
 
 
-def _records(path: Path, kind: type[_Record]) -> Iterator[_Record]:
+def _records(path: Path, kind: type[_Record], id_field: str) -> Iterator[_Record]:
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
+    first_lines: dict[str, int] = {}
     try:
         with opener(path, "rt", encoding="utf-8", newline="\n") as lines:
             for line in lines:
                 number += 1
-                if line.strip():
-                    yield kind.model_validate_json(line)
+                if not line.strip():
+                    continue
+                record = kind.model_validate_json(line)
+                first = first_lines.setdefault(getattr(record, id_field), number)
+                if first != number:
+                    raise RecordError(
+                        f"{path}, line {number}: {id_field} was there before, in line {first}"
+                    )
+                yield record
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path}, line {number}: {where} {first['msg']}".rstrip()) from None
+        wrong = error.errors()[0]
+        where = ".".join(str(part) for part in wrong["loc"])
+        raise RecordError(f"{path}, line {number}: {where} {wrong['msg']}".rstrip()) from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}, after line {number}: {error}") from None

@@ -56,7 +56,7 @@ def read_collection(roots: Sequence[Root], progress: Progress) -> Collection:
         try:
             skills.append(_read(file.path, file.root.scope, shingler))
         except SkillError as error:
-            problems.append(Problem(file.path, error.reason))
+            problems.append(Problem(file.path, file.root, error.reason))
         progress.checking("reading", number, len(found.files), "skills")
     return Collection(tuple(skills), tuple(problems))
 

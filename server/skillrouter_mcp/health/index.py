@@ -12,11 +12,11 @@ from skillrouter_gguf import ModelError
 from skillrouter_mcp.health.file_system import network_file_system
 from skillrouter_mcp.health.finding import Finding, Mend, Progress, Status
 from skillrouter_mcp.index.encoding import Fingerprint
-from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DamagedWordsError, DatabaseError
 from skillrouter_mcp.index.inspection import damaged_words, inspect
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.routing.router import Router, encoder_of
-from skillrouter_mcp.settings import Settings
+from skillrouter_mcp.settings import Settings, SettingsError
 
 _INDEX = "skillrouter-mcp index"
 _FIX = "skillrouter-mcp doctor --fix"
@@ -57,7 +57,7 @@ def check_index(settings: Settings, progress: Progress) -> Iterator[Finding]:
     except DatabaseError as error:
         remedy = "end the program that holds it" if "locked" in str(error) else _OTHER_HOME
         yield _finding(home, "index", "broken", str(error), _NOTHING_FOUND, remedy)
-    except ModelError:
+    except (ModelError, SettingsError):
         return  # told among the models
 
 
@@ -112,8 +112,8 @@ def _check_library(settings: Settings, progress: Progress, *, words: bool) -> It
 def _trouble_with_words(library: Library) -> str:
     try:
         present = library.words.ids()
-    except ValueError as error:
-        return f"the word index cannot be read: {error}"
+    except DamagedWordsError as error:
+        return str(error)
     documents = library.store.document_ids()
     if present == documents:
         return ""

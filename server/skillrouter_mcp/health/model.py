@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skillrouter_gguf import CatalogueError, Encoder, ModelError, check_encoder
+from skillrouter_gguf import Encoder, ModelError, check_encoder
 from skillrouter_mcp.health.finding import Finding
 from skillrouter_mcp.health.machine import REINSTALL
 from skillrouter_mcp.routing.router import encoder_of
-from skillrouter_mcp.settings import Settings
+from skillrouter_mcp.settings import Settings, SettingsError
 
 
 def check_model(settings: Settings) -> Iterator[Finding]:
@@ -21,8 +21,8 @@ def check_model(settings: Settings) -> Iterator[Finding]:
             remedy = REINSTALL
         with Encoder.open(model, threads=settings.threads) as encoder:
             check_encoder(encoder)
-    except ModelError as error:
-        is_unknown = isinstance(error, CatalogueError)
+    except (ModelError, SettingsError) as error:
+        is_unknown = isinstance(error, SettingsError)
         yield Finding(
             section="models",
             check="profile" if is_unknown else "model",

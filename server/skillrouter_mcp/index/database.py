@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,32 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All that is read within is of one moment, whatever other connections commit."""
+        with self._lock:
+            with self._errors():
+                self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                with self._errors():
+                    if self._connection.in_transaction:
+                        self._connection.execute("COMMIT")
+
+    def detached(self) -> bool:
+        """Whether this is closed, or its file is no longer the one at the path (as SQLite's
+        SQLITE_FCNTL_HAS_MOVED tells)."""
+        moved = ctypes.c_int(0)
+        with self._lock, self._errors():
+            try:
+                self._connection.file_control(
+                    "main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(moved)
+                )
+            except apsw.ConnectionClosedError:
+                return True
+        return bool(moved.value)
 
     def version(self) -> tuple[int, int]:
         """Differs from an earlier call's once this or any other connection has changed a row."""

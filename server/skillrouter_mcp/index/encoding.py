@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.glossary import glossary_digest, needs_glossary
 from skillrouter_mcp.index.passages import LAYOUT, Passage
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-_KEEP_IDLE_SECONDS = 30 * 24 * 3600
+_DAY_SECONDS = 24 * 3600
+_KEEP_IDLE_SECONDS = 30 * _DAY_SECONDS
 
 
 class DocumentEncoder(Protocol):
@@ -43,10 +45,12 @@ class Fingerprint:
             {
                 "model": model.sha256,
                 "dimensions": model.dimensions,
+                "context": model.context,
                 "pooling": model.pooling,
                 "query_prefix": model.query_prefix,
                 "document_prefix": model.document_prefix,
                 "languages": model.languages,
+                "glossary": glossary_digest() if needs_glossary(model.languages) else None,
                 "layout": LAYOUT,
             },
             sort_keys=True,
@@ -96,9 +100,7 @@ class Encoding:
         """Deletes every encoding with its vectors."""
         with database.transaction():
             for (encoding_id,) in database.rows("SELECT id FROM encoding"):
-                database.run(f"DROP TABLE vectors_{encoding_id}")
-            for table in ("view", "passage", "encoding"):
-                database.run(f"DELETE FROM {table}")
+                _drop(database, encoding_id)
 
     def _create_table(self) -> None:
         self._database.run(
@@ -144,6 +146,10 @@ class Encoding:
                     )
                     known[digests[text]] = passage_id
             self._database.run_many(
+                "UPDATE passage SET idle_since = NULL WHERE id = ? AND idle_since IS NOT NULL",
+                [(passage_id,) for passage_id in known.values()],
+            )
+            self._database.run_many(
                 "INSERT OR IGNORE INTO view SELECT ?, id, ?, ?, ? FROM document WHERE id = ?",
                 [
                     (
@@ -186,25 +192,39 @@ class Encoding:
         return [row[0] for row in rows], b"".join(row[1] for row in rows)
 
     def forget_idle(self, now: int) -> None:
-        """Deletes vectors that no document has needed for thirty days.
+        """Notes, once a day, that this encoding is in use, and deletes what has been of no use for
+        thirty days: its vectors that no document needs, and other encodings.
 
         Args:
             now: in seconds since the epoch.
         """
-        idle = "id NOT IN (SELECT passage_id FROM view)"
+        used_at = self._database.value("SELECT used_at FROM encoding WHERE id = ?", (self._id,))
+        if used_at > now - _DAY_SECONDS:
+            return
         with self._database.transaction():
+            self._database.run("UPDATE encoding SET used_at = ? WHERE id = ?", (now, self._id))
             self._database.run(
-                f"UPDATE passage SET idle_since = ? WHERE idle_since IS NULL AND {idle}", (now,)
+                "UPDATE passage SET idle_since = ? WHERE encoding_id = ? AND idle_since IS NULL "
+                "AND id NOT IN (SELECT passage_id FROM view)",
+                (now, self._id),
             )
-            self._database.run(
-                f"UPDATE passage SET idle_since = NULL WHERE idle_since IS NOT NULL AND NOT {idle}"
-            )
-            old = self._database.rows(
+            idle = self._database.rows(
                 "SELECT id FROM passage WHERE encoding_id = ? AND idle_since < ?",
                 (self._id, now - _KEEP_IDLE_SECONDS),
             )
-            self._database.run_many(f"DELETE FROM {self._table} WHERE rowid = ?", old)
-            self._database.run_many("DELETE FROM passage WHERE id = ?", old)
+            self._database.run_many(f"DELETE FROM {self._table} WHERE rowid = ?", idle)
+            self._database.run_many("DELETE FROM passage WHERE id = ?", idle)
+            for (encoding_id,) in self._database.rows(
+                "SELECT id FROM encoding WHERE used_at < ?", (now - _KEEP_IDLE_SECONDS,)
+            ):
+                _drop(self._database, encoding_id)
+
+
+def _drop(database: Database, encoding_id: int) -> None:
+    database.run(f"DROP TABLE vectors_{encoding_id}")
+    for table in ("view", "passage"):
+        database.run(f"DELETE FROM {table} WHERE encoding_id = ?", (encoding_id,))
+    database.run("DELETE FROM encoding WHERE id = ?", (encoding_id,))
 
 
 def _quantised(vectors: Vectors) -> list[bytes]:

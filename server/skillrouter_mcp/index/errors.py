@@ -9,5 +9,13 @@ class DatabaseError(SkillRouterError):
     """The database file cannot be used; the text says what is wrong, where, and what to do."""
 
 
+class DamagedWordsError(SkillRouterError):
+    """The word index cannot be read or written: only making it anew helps."""
+
+
 class DamagedDatabaseError(DatabaseError):
     """The file is not a database of ours, or is damaged: only making it anew helps."""
+
+
+class NotKeptError(SkillRouterError):
+    """Nothing can be found, since the folders cannot be brought into the index; says why."""

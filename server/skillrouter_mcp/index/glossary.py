@@ -7,6 +7,7 @@ carry no meaning of their own, so that they are passed over.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,9 +101,23 @@ class Glossary:
 @cache
 def load_glossary() -> Glossary:
     """The glossary that comes with the package, read at the first call."""
-    text = files(__package__).joinpath("glossary.tsv").read_text(encoding="utf-8")
-    entries = (line.split("\t") for line in text.splitlines())
+    entries = (line.split("\t") for line in _content().decode().splitlines())
     return Glossary({word: tuple(english.split()) for word, english in entries})
+
+
+@cache
+def glossary_digest() -> str:
+    """SHA-256 of the glossary that comes with the package."""
+    return hashlib.sha256(_content()).hexdigest()
+
+
+def _content() -> bytes:
+    return files(__package__).joinpath("glossary.tsv").read_bytes()
+
+
+def needs_glossary(languages: Sequence[str]) -> bool:
+    """Whether an encoder of these languages reads texts that were put into English."""
+    return list(languages) == ["en"]
 
 
 def readable(text: str, languages: Sequence[str]) -> Reading:
@@ -111,4 +126,4 @@ def readable(text: str, languages: Sequence[str]) -> Reading:
     Args:
         languages: what it reads, as ISO 639-1 codes or "multilingual".
     """
-    return load_glossary().read(text) if list(languages) == ["en"] else Reading(text, 1.0)
+    return load_glossary().read(text) if needs_glossary(languages) else Reading(text, 1.0)

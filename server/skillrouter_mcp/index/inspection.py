@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
-import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -12,19 +9,19 @@ from skillrouter_mcp.index import schema
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.errors import DamagedDatabaseError
 from skillrouter_mcp.index.library import DATABASE_FILE
+from skillrouter_mcp.index.segments import damaged_files
 
 State = Literal["missing", "empty", "whole"]
 
 _SHELVES = ("documents", "sections")
-_MAGIC = 1337  # how Tantivy ends a file: {"crc": CRC-32 of the rest, …}, its length, this number
 
 
 def inspect(home: Path) -> State:
     """Whether the database of a home is there and whole; writes nothing.
 
     Raises:
-        DamagedDatabaseError: it is damaged, or belongs to another program or a newer version.
-        DatabaseError: it cannot be read; says why.
+        DamagedDatabaseError: it is damaged, or belongs to another program.
+        DatabaseError: it cannot be read, or belongs to a newer version; says why.
     """
     path = home / DATABASE_FILE
     if not path.exists():
@@ -53,26 +50,5 @@ def damaged_words(home: Path) -> list[Path]:
         file
         for folder in home.glob("words-*")
         for shelf in _SHELVES
-        for file in _damaged_files(folder / shelf)
+        for file in damaged_files(folder / shelf)
     ]
-
-
-def _damaged_files(shelf: Path) -> list[Path]:
-    try:
-        meta = json.loads((shelf / "meta.json").read_bytes())
-        listed = json.loads((shelf / ".managed.json").read_bytes())
-        segments = tuple(segment["segment_id"].replace("-", "") for segment in meta["segments"])
-        files = [shelf / name for name in listed if name.startswith(segments)]
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
-        return [shelf / "meta.json"]
-    return sorted(file for file in files if not _is_whole(file))
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        data = file.read_bytes()
-        length, magic = struct.unpack("<II", data[-8:])
-        footer = json.loads(data[-8 - length : -8])
-        return bool(magic == _MAGIC and footer["crc"] == zlib.crc32(data[: -8 - length]))
-    except (FileNotFoundError, struct.error, ValueError, TypeError, KeyError):
-        return False

@@ -43,7 +43,9 @@ class Keeper:
         self._library = library
         self._encoder = encoder
         self._stopping = threading.Event()
-        self._scanned = threading.Event()
+        self._news = threading.Condition()
+        self._scanned = False
+        self._complaint = ""
         self._wake = threading.Event()
         self._watch = Watch(self._wake.set)
         self._unwatched = ""
@@ -52,34 +54,50 @@ class Keeper:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def complaint(self) -> str:
+        """What keeps the index from being kept in step, empty if nothing does."""
+        return self._complaint
+
     def wait_for_scan(self, timeout: float) -> bool:
-        """Whether the folders have been looked through, waiting up to `timeout` seconds for it."""
-        return self._scanned.wait(timeout)
+        """Whether the folders have been looked through, by this process or by another whose skills
+        can be found; waits up to `timeout` seconds for it, or until something is in its way."""
+        with self._news:
+            self._news.wait_for(
+                lambda: self._scanned or self._complaint or self._stopping.is_set(), timeout
+            )
+            return self._scanned
 
     def stop(self) -> None:
         """Ends after the batch at hand, which stays committed."""
         self._stopping.set()
         self._wake.set()
+        with self._news:
+            self._news.notify_all()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        complaint = ""
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 pause = self._turn()
-                complaint = ""
+                self._tell(self._scanned, "")
             except Exception as error:  # whatever it is, the next look may go well
                 self._mend()
                 pause = _RETRY_SECONDS
-                if str(error) != complaint:
-                    complaint = str(error)
+                complaint = str(error) or type(error).__name__
+                if complaint != self._complaint:
                     _LOG.error("the index is not being kept in step: %s", complaint)
-            self._scanned.set()
+                self._tell(self._scanned, complaint)
             if self._wake.wait(pause):
                 self._stopping.wait(_SETTLE_SECONDS)
         self._watch.close()
+
+    def _tell(self, scanned: bool, complaint: str) -> None:
+        with self._news:
+            self._scanned, self._complaint = scanned, complaint
+            self._news.notify_all()
 
     def _mend(self) -> None:
         with suppress(DatabaseError, OSError), self._library.writing() as mine:
@@ -90,12 +108,12 @@ class Keeper:
         """Does what there is to do; seconds until the next look unless something changes."""
         with self._library.writing() as mine:
             if not mine:
-                self._library.refresh()
+                self._take_over()
                 return _REFRESH_SECONDS
             began = time.monotonic()
             changes = self._library.scan()
             cost = time.monotonic() - began
-            self._scanned.set()
+            self._tell(True, self._complaint)
             watched = self._follow(changes.linked)
             if self._library.pending():
                 self._embed_for_a_while()
@@ -103,6 +121,12 @@ class Keeper:
         if watched and not changes:
             return WATCHED_RESCAN_SECONDS
         return max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
+
+    def _take_over(self) -> None:
+        known = len(self._library.snapshot.visible)
+        visible = len(self._library.refresh().visible)
+        if visible or known:  # where all is gone, another process may be reading it anew
+            self._tell(bool(visible), self._complaint)
 
     def _follow(self, linked: Sequence[str]) -> bool:
         """Whether all folders are watched."""

@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from skillrouter_mcp.index import schema, synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding, Fingerprint
-from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DamagedWordsError, DatabaseError
+from skillrouter_mcp.index.glossary import glossary_digest
 from skillrouter_mcp.index.mirror import Integers, Mirror
 from skillrouter_mcp.index.store import Location, SkillStore
 from skillrouter_mcp.index.synchroniser import Changes, Progress
@@ -26,6 +27,7 @@ from skillrouter_mcp.skills import Problem, Root
 _LOG = logging.getLogger(__name__)
 DATABASE_FILE = "index.db"
 _LOCK_FILE = "writer.lock"
+_MEND_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,18 @@ class Library:
         self.home = home
         self.roots = tuple(roots)
         self._fingerprint = fingerprint
+        self._lock = FileLock(home / _LOCK_FILE)
+        self._make_home()
+        self._open()
+
+    def _make_home(self) -> None:
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseError(
-                f"{home} cannot be made: {error.strerror}; set SKILLROUTER_HOME to a folder "
+                f"{self.home} cannot be made: {error.strerror}; set SKILLROUTER_HOME to a folder "
                 "that can be written"
             ) from None
-        self._lock = FileLock(home / _LOCK_FILE)
-        self._open()
 
     def _open(self) -> None:
         if not self._open_or_damage():
@@ -83,9 +88,11 @@ class Library:
             return str(error)
         try:
             self._derive()
-        except DatabaseError:  # a damaged page may show as any error
-            damage = self.damage()
-            self.close()
+        except Exception:  # a damaged page may show as any error
+            try:
+                damage = self.damage()
+            finally:
+                self.close()
             if not damage:
                 raise
             return damage
@@ -96,22 +103,76 @@ class Library:
         self._database = Database(path, "write")
         try:
             schema.prepare(self._database)
+            # Requests read over a connection of their own, so that they never wait for a batch.
+            self._reader = Database(path, "read")
         except DatabaseError:
             self._database.close()
             raise
         self.store = SkillStore(self._database)
-        # Requests read over a connection of their own, so that they never wait for a batch.
-        self._reader = Database(path, "read")
         self._requests = SkillStore(self._reader)
 
     def _derive(self) -> None:
-        folder = f"words-{schema.identity(self._database)}-{WORDS_LAYOUT}"
-        self.words = WordIndex(self.home / folder)
-        for other in self.home.glob("words-*"):
-            if other.name != folder:
-                shutil.rmtree(other, ignore_errors=True)
+        self.words = WordIndex(self._words_folder(schema.identity(self._database)))
+        self._damaged_words: WordIndex | None = None
+        self._remove_other_words()
         self._seen: tuple[int, int] | None = None
         self.refresh()
+
+    def _words_folder(self, identity: str) -> Path:
+        return self.home / f"words-{identity}-{WORDS_LAYOUT}-{glossary_digest()[:8]}"
+
+    def _remove_other_words(self) -> None:
+        for folder in self.home.glob("words-*"):
+            if folder != self.words.folder:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _follow_words(self) -> None:
+        """Opens the word index that the database names, if that has become another."""
+        folder = self._words_folder(schema.identity(self._database))
+        if folder != self.words.folder:
+            self.words = WordIndex(folder)
+
+    def _renew_words(self) -> None:
+        """Makes the words anew, under a name of their own: others may have the old ones open."""
+        identity = schema.new_identity()
+        folder = self._words_folder(identity)
+        try:
+            words = WordIndex(folder)
+            synchroniser.agree(self.store, words)
+            schema.set_identity(self._database, identity)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.words = words
+        self._remove_other_words()
+
+    def _agree(self) -> None:
+        """Makes the words agree with the documents, anew where they are damaged."""
+        self._follow_words()
+        if self.words is not self._damaged_words:
+            try:
+                synchroniser.agree(self.store, self.words)
+                return
+            except DamagedWordsError as error:
+                _LOG.warning("%s; this is being done", error)
+        self._renew_words()
+
+    def mend_words(self, damaged: WordIndex) -> None:
+        """Sees to it that these words, over which a request has failed, are no longer in use.
+
+        Raises:
+            DamagedWordsError: they cannot be made anew, or another process is writing.
+        """
+        self._damaged_words = damaged
+        with self.writing(_MEND_SECONDS) as mine:
+            if mine:
+                self._agree()
+        self._follow_words()
+        if self.words is damaged:
+            raise DamagedWordsError(
+                f"the word index in {damaged.folder} is damaged, and another process is writing: "
+                "try again in a moment"
+            )
 
     def _set_aside(self, reason: str) -> None:
         path = self.home / DATABASE_FILE
@@ -126,18 +187,37 @@ class Library:
     def writing(self, timeout: float = 0) -> Iterator[bool]:
         """Yields whether this process may bring the index in step; one does at a time.
 
+        Where the database was deleted, or made anew by another process, it is opened again first.
+
         Args:
             timeout: seconds to wait for another process to end its turn, -1 for any time.
+
+        Raises:
+            DatabaseError: it can be neither opened again nor made.
         """
+        self._make_home()
         try:
             self._lock.acquire(timeout=timeout)
         except Timeout:
+            if self._database.detached() and self._database.path.exists():
+                self._take_over()
             yield False
             return
         try:
+            if self._database.detached():
+                self.close()
+                self._open()
             yield True
         finally:
             self._lock.release()
+
+    def _take_over(self) -> None:
+        """Opens the database that another process has made, and mends nothing, as that one may be
+        at it."""
+        self.close()
+        damage = self._open_or_damage()
+        if damage:
+            raise DamagedDatabaseError(damage)
 
     def scan(self, progress: Progress | None = None) -> Changes:
         """Reads what changed in the folders; what was read can be found while the rest is still
@@ -148,7 +228,10 @@ class Library:
             if progress is not None:
                 progress(done, total)
 
-        changes = synchroniser.scan(self.store, self.words, self.roots, batch_read)
+        changes = synchroniser.scan(self.store, self._agree, self.roots, batch_read)
+        encoding = Encoding.find(self._database, self._fingerprint)
+        if encoding is not None:
+            encoding.forget_idle(int(time.time()))
         self.refresh()
         return changes
 
@@ -163,7 +246,6 @@ class Library:
         encoding = Encoding.create(self._database, self._fingerprint)
         languages = self._fingerprint.languages
         yield from synchroniser.embed_pending(self.store, encoding, encoder, languages, progress)
-        encoding.forget_idle(int(time.time()))
 
     def forget(self) -> None:
         """Empties the index, vectors included. Only within `writing`."""
@@ -172,33 +254,39 @@ class Library:
             return
         Encoding.drop_all(self._database)
         self.store.clear()
-        synchroniser.agree(self.store, self.words)
+        self._renew_words()
         self.refresh()
 
     def start_over(self) -> None:
-        """Sets the database aside and makes it anew. Only within `writing`."""
-        damage = self.damage()
+        """Opens the database once more; if it is still damaged, sets it aside and makes it anew.
+        Only within `writing`."""
         self.close()
-        self._set_aside(damage)
         self._open()
+        damage = self.damage()
+        if damage:
+            self.close()
+            self._set_aside(damage)
+            self._open()
 
     def refresh(self) -> Snapshot:
         """Sees what has been committed since the last time, by whatever process."""
         version = self._database.version()
         if version != self._seen:
+            self._follow_words()
             self.words.reload()
             self.snapshot: Snapshot = self._read()
             self._seen = version
         return self.snapshot
 
     def _read(self) -> Snapshot:
-        encoding = Encoding.find(self._database, self._fingerprint)
-        mirror = (
-            Mirror.empty(self._fingerprint.dimensions)
-            if encoding is None
-            else Mirror.read(encoding)
-        )
-        visible = np.array(self.store.visible(self.roots), np.int64)
+        with self._database.reading():
+            encoding = Encoding.find(self._database, self._fingerprint)
+            mirror = (
+                Mirror.empty(self._fingerprint.dimensions)
+                if encoding is None
+                else Mirror.read(encoding)
+            )
+            visible = np.array(self.store.visible(self.roots), np.int64)
         pending = np.setdiff1d(visible, mirror.document_ids, assume_unique=True)
         return Snapshot(visible, mirror, len(pending))
 

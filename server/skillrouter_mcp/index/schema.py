@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from skillrouter_mcp.index.database import Database
-from skillrouter_mcp.index.errors import DamagedDatabaseError
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
 
 _APPLICATION_ID = 0x736B7274  # "skrt": tells our files from other programs' databases
 
@@ -23,14 +23,16 @@ _MIGRATIONS = (
         body TEXT NOT NULL
     ) STRICT;
 
-    -- A SKILL.md that was loaded, with the stamp by which a change is noticed.
+    -- A SKILL.md that was loaded, with the stamp by which a change is noticed; once for each of
+    -- the roots that hold it.
     CREATE TABLE skill (
-        path TEXT PRIMARY KEY,
+        path TEXT NOT NULL,
         root TEXT NOT NULL,
         document_id INTEGER NOT NULL REFERENCES document (id),
         hidden INTEGER NOT NULL,
         warnings TEXT NOT NULL,
-        stamp TEXT NOT NULL
+        stamp TEXT NOT NULL,
+        PRIMARY KEY (path, root)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX skill_document ON skill (document_id);
     CREATE INDEX skill_root ON skill (root);
@@ -41,14 +43,15 @@ _MIGRATIONS = (
         root TEXT NOT NULL,
         reason TEXT NOT NULL,
         stamp TEXT,
-        PRIMARY KEY (path, reason)
+        PRIMARY KEY (path, root, reason)
     ) STRICT, WITHOUT ROWID;
 
     -- A way of turning documents into vectors; each has a vec0 table vectors_<id> of its own.
     CREATE TABLE encoding (
         id INTEGER PRIMARY KEY,
         fingerprint TEXT NOT NULL UNIQUE,
-        settings TEXT NOT NULL
+        settings TEXT NOT NULL,
+        used_at INTEGER NOT NULL DEFAULT (unixepoch())
     ) STRICT;
 
     -- A text that was embedded; its vector is the row of the same id in vectors_<encoding_id>.
@@ -79,7 +82,8 @@ def prepare(database: Database) -> None:
     """Makes the tables in an empty file, and brings an older file up to date.
 
     Raises:
-        DamagedDatabaseError: the file belongs to another program, or to a newer version of this.
+        DamagedDatabaseError: the file belongs to another program.
+        DatabaseError: it belongs to a newer version of this one.
     """
     with database.transaction():
         version = version_of(database)
@@ -87,7 +91,7 @@ def prepare(database: Database) -> None:
             database.run(script)
         if version == 0:
             database.run(f"PRAGMA application_id = {_APPLICATION_ID}")
-            database.run("INSERT INTO library VALUES ('identity', ?)", (secrets.token_hex(8),))
+            database.run("INSERT INTO library VALUES ('identity', ?)", (new_identity(),))
         if version < len(_MIGRATIONS):
             database.run(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
@@ -100,12 +104,23 @@ def version_of(database: Database) -> int:
     if owner != _APPLICATION_ID and (owner or version or tables):
         raise DamagedDatabaseError(f"{database.path} belongs to another program")
     if version > len(_MIGRATIONS):
-        raise DamagedDatabaseError(
-            f"{database.path} was written by a newer skillrouter-mcp (format {version})"
+        raise DatabaseError(
+            f"{database.path} was written by a newer skillrouter-mcp: update this one, or choose "
+            "another SKILLROUTER_HOME"
         )
     return version
 
 
 def identity(database: Database) -> str:
-    """A random name given to this file when it was made; what is derived from it carries it."""
+    """A random name of this file; what is derived from it carries it."""
     return str(database.value("SELECT value FROM library WHERE key = 'identity'"))
+
+
+def new_identity() -> str:
+    """A name that no file has yet."""
+    return secrets.token_hex(8)
+
+
+def set_identity(database: Database, identity: str) -> None:
+    """Gives the file another name, which turns all processes to what carries that one."""
+    database.run("UPDATE library SET value = ? WHERE key = 'identity'", (identity,))

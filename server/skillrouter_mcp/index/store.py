@@ -6,9 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from skillrouter_mcp.index.database import Database
+from skillrouter_mcp.index.database import Database, Row
 from skillrouter_mcp.skills import Problem, Root, Skill, SkillFile, Stamp
+
+Place: TypeAlias = tuple[str, str]
+"""The path of a skill's file and that of the root it was found under; roots may lie in others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class Location:
     path: str
 
 
+def place_of(file: SkillFile) -> Place:
+    """Where a file was found."""
+    return file.path, str(file.root.path)
+
+
 def stamp_text(stamp: Stamp) -> str:
     """A stamp as the database keeps it."""
     return f"{stamp.size} {stamp.mtime_ns} {stamp.ctime_ns} {stamp.inode} {stamp.device}"
@@ -41,16 +50,15 @@ class SkillStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def stamps(self, roots: Sequence[Root]) -> dict[str, str]:
-        """Path to stamp of every file under the roots that was read before, loadable or not."""
+    def stamps(self, roots: Sequence[Root]) -> dict[Place, str]:
+        """The stamp of every file under the roots that was read before, loadable or not."""
         marks, names = _in_list(roots)
-        return dict(
-            self._database.rows(
-                f"SELECT path, stamp FROM skill WHERE root IN {marks} UNION ALL "
-                f"SELECT path, stamp FROM problem WHERE root IN {marks} AND stamp IS NOT NULL",
-                names * 2,
-            )
+        rows = self._database.rows(
+            f"SELECT path, root, stamp FROM skill WHERE root IN {marks} UNION ALL "
+            f"SELECT path, root, stamp FROM problem WHERE root IN {marks} AND stamp IS NOT NULL",
+            names * 2,
         )
+        return {(path, root): stamp for path, root, stamp in rows}
 
     def save(
         self,
@@ -63,25 +71,19 @@ class SkillStore:
                 self._database.run(
                     "INSERT OR REPLACE INTO skill VALUES (?, ?, ?, ?, ?, ?)",
                     (
-                        file.path,
-                        str(file.root.path),
+                        *place_of(file),
                         self._document_id(skill),
                         skill.hidden,
                         json.dumps(skill.warnings),
                         stamp_text(file.stamp),
                     ),
                 )
-            self._forget_problems(file.path for file, _ in loaded)
-            self._database.run_many(
-                "DELETE FROM skill WHERE path = ?", [(file.path,) for file, _ in failed]
-            )
-            self._forget_problems(file.path for file, _ in failed)
+            self._forget("problem", [place_of(file) for file, _ in loaded])
+            self._forget("skill", [place_of(file) for file, _ in failed])
+            self._forget("problem", [place_of(file) for file, _ in failed])
             self._database.run_many(
                 "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?)",
-                [
-                    (file.path, str(file.root.path), reason, stamp_text(file.stamp))
-                    for file, reason in failed
-                ],
+                [(*place_of(file), reason, stamp_text(file.stamp)) for file, reason in failed],
             )
 
     def _document_id(self, skill: Skill) -> int:
@@ -95,32 +97,31 @@ class SkillStore:
             (digest, *fields),
         )
 
-    def _forget_problems(self, paths: Iterable[str]) -> None:
-        self._database.run_many("DELETE FROM problem WHERE path = ?", [(path,) for path in paths])
+    def _forget(self, table: str, places: Sequence[Place]) -> None:
+        self._database.run_many(f"DELETE FROM {table} WHERE path = ? AND root = ?", places)
 
     def replace_walk_problems(self, roots: Sequence[Root], problems: Sequence[Problem]) -> None:
         """Remembers what the last walk stumbled over, in place of what the one before did."""
         marks, names = _in_list(roots)
-        found = [
-            (problem.path, str(_root_of(problem.path, roots)), problem.reason)
-            for problem in problems
-        ]
+        found = {(problem.path, str(problem.root.path), problem.reason) for problem in problems}
         known = self._database.rows(
             f"SELECT path, root, reason FROM problem WHERE stamp IS NULL AND root IN {marks}", names
         )
-        if sorted(found) == sorted(known):
+        if found == set(known):
             return
         with self._database.transaction():
             self._database.run(
                 f"DELETE FROM problem WHERE stamp IS NULL AND root IN {marks}", names
             )
-            self._database.run_many("INSERT OR REPLACE INTO problem VALUES (?, ?, ?, NULL)", found)
+            self._database.run_many(
+                "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, NULL)", sorted(found)
+            )
 
-    def remove(self, paths: Sequence[str]) -> None:
+    def remove(self, places: Sequence[Place]) -> None:
         """Forgets files that are gone."""
         with self._database.transaction():
-            self._database.run_many("DELETE FROM skill WHERE path = ?", [(p,) for p in paths])
-            self._forget_problems(paths)
+            self._forget("skill", places)
+            self._forget("problem", places)
 
     def drop_orphans(self) -> int:
         """Deletes documents that no file holds any more; how many there were."""
@@ -181,7 +182,7 @@ class SkillStore:
         """Every place where a request over these roots may find a skill, sorted by path."""
         where, bindings = _visible(roots)
         rows = self._database.rows(
-            "SELECT s.document_id, d.name, s.path "
+            "SELECT DISTINCT s.document_id, d.name, s.path "
             f"FROM skill s JOIN document d ON d.id = s.document_id WHERE {where} ORDER BY s.path",
             bindings,
         )
@@ -192,36 +193,43 @@ class SkillStore:
         project, user = _by_scope(roots)
         rows = self._database.rows(
             f"""
-            SELECT u.path, d.name, p.path FROM skill u
+            SELECT u.path, u.root, d.name, p.path FROM skill u
             JOIN document d ON d.id = u.document_id
             JOIN document e ON e.name = d.name
             JOIN skill p ON p.document_id = e.id
-            WHERE u.root IN {user[0]} AND p.root IN {project[0]} ORDER BY u.path
+            WHERE u.root IN {user[0]} AND p.root IN {project[0]} AND p.path <> u.path
+            ORDER BY u.path
             """,
             (*user[1], *project[1]),
         )
-        return [
-            Problem(path, f"hidden by the project's skill {name!r} at {winner}")
-            for path, name, winner in rows
-        ]
+        return _told(
+            roots,
+            [
+                (path, root, f"hidden by the project's skill {name!r} at {winner}")
+                for path, root, name, winner in rows
+            ],
+        )
 
     def problems(self, roots: Sequence[Root]) -> list[Problem]:
         """What could not be loaded under these roots, and why."""
         marks, names = _in_list(roots)
         rows = self._database.rows(
-            f"SELECT path, reason FROM problem WHERE root IN {marks} ORDER BY path", names
+            f"SELECT path, root, reason FROM problem WHERE root IN {marks} ORDER BY path", names
         )
-        return [Problem(path, reason) for path, reason in rows]
+        return _told(roots, rows)
 
     def warned(self, roots: Sequence[Root]) -> list[Problem]:
         """What was loaded, with something wrong about it."""
         marks, names = _in_list(roots)
         rows = self._database.rows(
-            f"SELECT path, warnings FROM skill WHERE root IN {marks} AND warnings <> '[]' "
+            f"SELECT path, root, warnings FROM skill WHERE root IN {marks} AND warnings <> '[]' "
             "ORDER BY path",
             names,
         )
-        return [Problem(path, warning) for path, packed in rows for warning in json.loads(packed)]
+        return _told(
+            roots,
+            [(path, root, text) for path, root, packed in rows for text in json.loads(packed)],
+        )
 
 
 def _in_list(roots: Sequence[Root]) -> tuple[str, tuple[str, ...]]:
@@ -250,6 +258,10 @@ def _visible(roots: Sequence[Root]) -> tuple[str, tuple[str, ...]]:
     return where, (*project[1], *user[1], *project[1])
 
 
-def _root_of(path: str, roots: Sequence[Root]) -> str:
-    names = (str(root.path) for root in roots)
-    return max((name for name in names if path.startswith(name)), key=len, default=path)
+def _told(roots: Sequence[Root], rows: Iterable[Row]) -> list[Problem]:
+    """Problems from rows of path, root and reason; what lies under several roots is told once."""
+    by_name = {str(root.path): root for root in roots}
+    first: dict[tuple[str, str], Problem] = {}
+    for path, root, reason in rows:
+        first.setdefault((path, reason), Problem(path, by_name[root], reason))
+    return list(first.values())

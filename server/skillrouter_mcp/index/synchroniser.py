@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding
 from skillrouter_mcp.index.passages import passages
-from skillrouter_mcp.index.store import SkillStore, stamp_text
+from skillrouter_mcp.index.store import Place, SkillStore, place_of, stamp_text
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.skills import Problem, Root, Skill, SkillError, SkillFile, read_skill, walk
 
@@ -43,14 +43,14 @@ class Difference:
     Attributes:
         files: how many skill files the folders hold.
         changed: those that are new or differ.
-        gone: paths that are remembered and no longer there.
+        gone: paths that are remembered and no longer there, each with its root.
         problems: what could not be walked.
         linked: links that were followed.
     """
 
     files: int
     changed: tuple[SkillFile, ...]
-    gone: tuple[str, ...]
+    gone: tuple[Place, ...]
     problems: tuple[Problem, ...]
     linked: tuple[str, ...]
 
@@ -63,23 +63,27 @@ def difference(store: SkillStore, roots: Sequence[Root]) -> Difference:
     """Walks the roots and compares."""
     found = walk(roots)
     remembered = store.stamps(roots)
-    paths = {file.path for file in found.files}
+    places = {place_of(file) for file in found.files}
     return Difference(
         len(found.files),
-        tuple(f for f in found.files if remembered.get(f.path) != stamp_text(f.stamp)),
-        tuple(path for path in remembered if path not in paths),
+        tuple(f for f in found.files if remembered.get(place_of(f)) != stamp_text(f.stamp)),
+        tuple(place for place in remembered if place not in places),
         found.problems,
         found.linked,
     )
 
 
 def scan(
-    store: SkillStore, words: WordIndex, roots: Sequence[Root], progress: Progress | None = None
+    store: SkillStore,
+    agree_words: Callable[[], None],
+    roots: Sequence[Root],
+    progress: Progress | None = None,
 ) -> Changes:
     """Reads new and changed files, forgets those that are gone; what was read can be found by its
     words at once. Committed in batches.
 
     Args:
+        agree_words: makes the words agree with the documents, as `agree` does.
         progress: is told how many of how many files were read.
     """
     found = difference(store, roots)
@@ -87,7 +91,7 @@ def scan(
     for batch in _batches(found.changed, _READ_BATCH):
         loaded, failed = _read(batch)
         store.save(loaded, failed)
-        agree(store, words)
+        agree_words()
         changes.read += len(loaded)
         changes.failed += len(failed)
         if progress is not None:
@@ -96,14 +100,14 @@ def scan(
         store.remove(found.gone)
     store.replace_walk_problems(roots, found.problems)
     store.drop_orphans()
-    agree(store, words)
+    agree_words()
     return changes
 
 
 def agree(store: SkillStore, words: WordIndex) -> None:
     """Makes the word index hold exactly the documents of the database."""
     wanted, present = store.document_ids(), words.ids()
-    missing, surplus = sorted(wanted - present), sorted(present - wanted)
+    missing, surplus = sorted(wanted - present), sorted((present | words.partial_ids()) - wanted)
     if surplus:
         words.update([], surplus)
     for batch in _batches(missing, _WORDS_BATCH):

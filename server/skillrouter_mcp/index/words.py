@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 import tantivy
 
 from skillrouter_mcp.index.analysis import expand
+from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.sections import sections
+from skillrouter_mcp.index.segments import damaged_files
 from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.skills import printable
 
 WORDS_LAYOUT = 1  # raise it when fields or analysis change: the index is then made anew
 
@@ -22,6 +26,7 @@ TEXT, DESCRIPTION, SECTION = FIELDS = ("text", "description", "section")
 _ANALYZER = "skill"
 _LONGEST_WORD = 40
 _WRITER_BYTES = 64_000_000
+_MAX_REASON = 200
 _SECTIONS_PER_HIT = 2  # so many of a document's sections may come before another's first
 _TIE = 0.1
 _FARTHEST, _SLOP = 3, 3  # words apart in a request, and more of them in a text
@@ -48,14 +53,18 @@ class WordIndex:
     """The words of all documents, by field and by section of the body.
 
     Two Tantivy indexes, as a section's length and rarity of words are not those of a document.
+
+    Raises:
+        DamagedWordsError: by every method that reads or writes the index, where that fails.
     """
 
     def __init__(self, folder: Path) -> None:
         """Opens the index in this folder, which is made, or made anew if it cannot be read."""
+        self.folder = folder
         self._analyzer = _analyzer()
         try:
             self._open(folder)
-        except (ValueError, OSError):
+        except DamagedWordsError:
             shutil.rmtree(folder, ignore_errors=True)  # both: what one lacks is seen by the other
             self._open(folder)
 
@@ -65,14 +74,17 @@ class WordIndex:
         self._documents = _Shelf(folder / "documents", fields, self._analyzer)
         self._sections = _Shelf(folder / "sections", {SECTION: "freq"}, self._analyzer)
 
-    def ids(self) -> set[int]:
-        """The ids of the documents in the index as last committed."""
-        return self._documents.ids()
+    def ids(self) -> frozenset[int]:
+        """The ids of the documents that are wholly in the index, as last committed."""
+        return self._documents.ids() & self._sections.ids()
+
+    def partial_ids(self) -> frozenset[int]:
+        """The ids of those of which a part is: an update was broken off, or a part was lost."""
+        return self._documents.ids() ^ self._sections.ids()
 
     def update(self, added: Sequence[Document], removed: Iterable[int] = ()) -> None:
         """Adds and removes documents, and commits."""
         outdated = [*removed, *(document.id for document in added)]
-        # The documents come last, so that an update that was broken off is noticed by them.
         self._sections.replace(outdated, added, _section_words)
         self._documents.replace(outdated, added, _document_words)
 
@@ -133,34 +145,78 @@ class _Shelf:
     def __init__(self, folder: Path, fields: Mapping[str, str], analyzer: Any) -> None:
         self._schema = _schema(fields)
         self._analyzer = analyzer
-        self._index = self._open(folder)
-        self._searcher = self._index.searcher()
+        self._folder = folder
+        self._ids: frozenset[int] = frozenset()
+        self._listed: tuple[int, int] | None = None
+        self._checked = False
+        with self._errors():
+            self._index = self._open()
+            self._searcher = self._index.searcher()
 
-    def _open(self, folder: Path) -> Any:
-        folder.mkdir(parents=True, exist_ok=True)
-        index = tantivy.Index(self._schema, path=str(folder), reuse=True)
+    def _open(self) -> Any:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        index = tantivy.Index(self._schema, path=str(self._folder), reuse=True)
         index.register_tokenizer(_ANALYZER, self._analyzer)
         index.config_reader("manual")
         index.reload()
         return index
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            # Over what is damaged, Tantivy may panic, which is no Exception and has no class to
+            # import.
+            panic = type(error).__name__ == "PanicException"
+            if not panic and not isinstance(error, (ValueError, OSError)):
+                raise
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, reason: str) -> DamagedWordsError:
+        return DamagedWordsError(
+            f"the word index in {self._folder.parent} cannot be used: "
+            f"{printable(reason, _MAX_REASON)}; `skillrouter-mcp index --rebuild` makes it anew"
+        )
+
+    def _check(self) -> None:
+        """Looks at every byte once: writing over what is damaged may end the process."""
+        if self._checked:
+            return
+        with self._errors():
+            damaged = damaged_files(self._folder)
+        if damaged:
+            raise self._damaged(f"{damaged[0].name} is damaged or gone")
+        self._checked = True
+
     def reload(self) -> None:
-        self._index.reload()
-        self._searcher = self._index.searcher()
+        with self._errors():
+            self._index.reload()
+            self._searcher = self._index.searcher()
 
     def count(self) -> int:
         return int(self._searcher.num_docs)
 
     def frequency(self, field: str, term: str) -> int:
-        return int(self._searcher.doc_freq(field, term))
+        with self._errors():
+            return int(self._searcher.doc_freq(field, term))
 
-    def ids(self) -> set[int]:
-        self.reload()
+    def ids(self) -> frozenset[int]:
+        with self._errors():
+            meta = (self._folder / "meta.json").stat()  # a new file with each commit
+            listed = meta.st_ino, meta.st_mtime_ns
+            if listed != self._listed:
+                self.reload()
+                self._ids = self._read_ids()
+                self._listed = listed
+            return self._ids
+
+    def _read_ids(self) -> frozenset[int]:
         if not self.count():
-            return set()
+            return frozenset()
         everything = tantivy.Query.all_query()
         hits = self._searcher.search(everything, limit=self.count(), count=False).hits
-        return set(self._searcher.fast_field_values("id", [address for _, address in hits]))
+        return frozenset(self._searcher.fast_field_values("id", [address for _, address in hits]))
 
     def replace(
         self,
@@ -168,20 +224,22 @@ class _Shelf:
         documents: Iterable[Document],
         words: Callable[[Document], Iterable[Any]],
     ) -> None:
-        writer = self._index.writer(_WRITER_BYTES, 1)
-        try:
-            for document_id in outdated:
-                writer.delete_documents_by_query(
-                    tantivy.Query.term_query(self._schema, "id", document_id)
-                )
-            for document in documents:
-                for entry in words(document):
-                    writer.add_document(entry)
-            writer.commit()
-        except BaseException:
-            writer.rollback()
-            raise
-        self.reload()
+        self._check()
+        with self._errors():
+            writer = self._index.writer(_WRITER_BYTES, 1)
+            try:
+                for document_id in outdated:
+                    writer.delete_documents_by_query(
+                        tantivy.Query.term_query(self._schema, "id", document_id)
+                    )
+                for document in documents:
+                    for entry in words(document):
+                        writer.add_document(entry)
+                writer.commit()
+            except BaseException:
+                writer.rollback()
+                raise
+            self.reload()
 
     def search(
         self, field: str, clauses: Sequence[Clause], limit: int
@@ -204,8 +262,9 @@ class _Shelf:
             return []
         wanted = tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
         searcher = self._searcher
-        hits = searcher.search(wanted, limit=limit, count=False).hits
-        ids = searcher.fast_field_values("id", [address for _, address in hits])
+        with self._errors():
+            hits = searcher.search(wanted, limit=limit, count=False).hits
+            ids = searcher.fast_field_values("id", [address for _, address in hits])
         return zip(ids, (score for score, _ in hits), strict=True)
 
     def _query(self, field: str, clause: Clause) -> Any:
@@ -248,8 +307,9 @@ def _document_words(document: Document) -> Iterable[Any]:
 
 def _section_words(document: Document) -> Iterable[Any]:
     label = f"{expand(document.name)}\n{expand(document.description)}"
-    for section in sections(document.body):
+    texts = [f"{label}\n{expand(section)}" for section in sections(document.body)]
+    for text in texts or [""]:  # so that a document without a body is not taken for a lost one
         words = tantivy.Document()
         words.add_unsigned("id", document.id)
-        words.add_text(SECTION, f"{label}\n{expand(section)}")
+        words.add_text(SECTION, text)
         yield words

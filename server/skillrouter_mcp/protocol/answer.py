@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from skillrouter_mcp.protocol.skill_uri import skill_uri
-from skillrouter_mcp.routing.answer import Answer
+from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.skills import printable
 
 _NAME_CHARACTERS = 64
 
 NOTHING_FITS = "No skill in the library fits this request; go on without one."
 LIBRARY_EMPTY = "The skill library is empty."
+STILL_READING = "The skills are still being read for the first time; ask again in a moment."
 WEAK = "No sure match; the nearest:"
 
 
@@ -59,17 +60,24 @@ def result_of(answer: Answer) -> FindSkillResult:
 
 
 def text_of(answer: Answer) -> str:
-    """The text for the agent: a line per match with name, score and path."""
+    """The text for the agent: a line per match with name, score and path, or a sentence.
+
+    Up to the first space is the name, from the second on the path, whatever they contain.
+    """
     if answer.verdict == "empty":
         return LIBRARY_EMPTY
+    if not answer.skills:
+        return STILL_READING
+    lines = [_line(match) for match in answer.matches]
     if answer.verdict == "none":
-        return NOTHING_FITS
-    lines = [
-        f"{printable(match.name, _NAME_CHARACTERS)} {match.score:.2f} {match.path}"
-        for match in answer.matches
-    ]
-    if answer.verdict == "weak":
+        lines = [NOTHING_FITS]
+    elif answer.verdict == "weak":
         lines.insert(0, WEAK)
     if answer.pending:
         lines.append(f"({answer.pending} of {answer.skills} skills are still being read.)")
     return "\n".join(lines)
+
+
+def _line(match: Match) -> str:
+    name = "-".join(printable(match.name, _NAME_CHARACTERS).split())
+    return f"{name} {match.score:.2f} {match.path}"

@@ -15,7 +15,7 @@ import mimetypes
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from skillrouter_mcp.index.library import Library, Snapshot
 from skillrouter_mcp.index.store import Location
@@ -61,7 +61,6 @@ for _ending, _type in {  # which Pythons before 3.14 know no types for
     _TYPES.add_type(_type, _ending)
 
 Entry = dict[str, Any]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Answer:
     """The matches of a request, best first.
 
     Attributes:
+        verdict: how well the best match fits; "empty" only where it is known that there are no
+            skills.
         skills: how many skills could have been found.
         pending: how many of them could be found by their words alone.
     """

@@ -12,7 +12,7 @@ from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Verdict
 from skillrouter_mcp.routing.fusion import Weights, load_weights
 from skillrouter_mcp.routing.request import read_request
-from skillrouter_mcp.routing.signals import SIGNALS, gather
+from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Ranker:
         order = np.lexsort((candidates.document_ids, -sums))
         scores = self._weights.calibration.scores(
             sums[order],
+            float(parts[order[:1], len(LEXICAL) :].sum()),
             self._weights.floor * candidates.readable,
             len(snapshot.visible),
         )

@@ -8,17 +8,19 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
-from skillrouter_gguf import Encoder, Model, load_catalogue
+from skillrouter_gguf import CatalogueError, Encoder, Model, load_catalogue
 from skillrouter_mcp.index.encoding import Fingerprint
+from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.ranking import Ranker
-from skillrouter_mcp.settings import Settings, load_settings
+from skillrouter_mcp.settings import Settings, SettingsError, load_settings
 
 _FIRST_SCAN_SECONDS = 2.0
 _EMPTY_SCAN_SECONDS = 10.0
+_LEAST_SCORE = 0.02  # of what is worth an agent's reading beside the best
 
 
 class IndexProgress(Protocol):
@@ -35,10 +37,14 @@ def encoder_of(settings: Settings) -> Model:
     """The model that the profile in use embeds with.
 
     Raises:
-        ModelError: there is no such profile.
+        SettingsError: there is no such profile.
     """
     catalogue = load_catalogue()
-    return catalogue.model(catalogue.profile(settings.profile).encoder)
+    try:
+        profile = catalogue.profile(settings.profile)
+    except CatalogueError as error:
+        raise SettingsError(f"setting 'profile': {error}") from None
+    return catalogue.model(profile.encoder)
 
 
 class Router:
@@ -52,6 +58,7 @@ class Router:
         self._encoder_lock = threading.Lock()
         self._keeper: Keeper | None = None
         self._ranker = Ranker()
+        self._scanned = False
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, keep: bool = True) -> Router:
@@ -64,7 +71,6 @@ class Router:
         Raises:
             SettingsError: a setting cannot be used.
             DatabaseError: the index cannot be opened.
-            ModelError: the profile's model is not to be had.
         """
         settings = settings or load_settings()
         model = encoder_of(settings)
@@ -87,27 +93,41 @@ class Router:
             return self._encoder
 
     def find(self, query: str, limit: int = 5) -> Answer:
-        """The skills that fit the request, best first; none where nothing does.
+        """The skills that fit the request, best first, at most `limit`; none where nothing does.
 
         A first request waits for the model, and two seconds for the first look at the folders
         (longer if the index is empty); skills that have no vectors yet are found by their words.
+        While nothing can be found since the skills are still being read, the verdict is "none" of
+        0 skills.
 
         Raises:
+            ValueError: `limit` is less than 1.
             DatabaseError: the index cannot be read.
             ModelError: the model cannot be used.
+            NotKeptError: nothing can be found, and the folders cannot be read into the index.
         """
         answer = self.rank(query, limit)
-        return replace(answer, matches=()) if answer.verdict == "none" else answer
+        if answer.verdict == "none":
+            return replace(answer, matches=())
+        worth = (match for match in answer.matches[1:] if match.score >= _LEAST_SCORE)
+        return replace(answer, matches=(*answer.matches[:1], *worth))
 
     def rank(self, query: str, limit: int) -> Answer:
-        """As `find`, with the best candidates even where none of them fits."""
+        """As `find`, with the best candidates even where they do not fit."""
+        if limit < 1:
+            raise ValueError(f"limit must be 1 or more, not {limit}")
         scanned = self.wait_for_skills()
         snapshot = self.library.snapshot
         skills = len(snapshot.visible)
         if not skills:
             return Answer((), "empty" if scanned else "none", 0, 0)
         words = self.library.words
-        ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
+        try:
+            ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
+        except DamagedWordsError:
+            self.library.mend_words(words)
+            snapshot, words = self.library.snapshot, self.library.words
+            ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
         places = self.library.locate([ranked.document_id for ranked in ranking.ranked])
         matches = tuple(
             Match(place.name, place.path, ranked.score, ranked.parts)
@@ -117,12 +137,21 @@ class Router:
         return Answer(matches, ranking.verdict, skills, snapshot.pending)
 
     def wait_for_skills(self) -> bool:
-        """Whether the folders have been looked through; waits longer if nothing is known yet."""
-        if self._keeper is None or self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS):
-            return True
+        """Whether the folders have been looked through; waits longer if nothing is known yet.
+
+        Raises:
+            NotKeptError: nothing can be found, and the folders cannot be read into the index.
+        """
+        if self._keeper is None:
+            return self._scanned
+        scanned = self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS)
         if len(self.library.snapshot.visible):
-            return False
-        return self._keeper.wait_for_scan(_EMPTY_SCAN_SECONDS)
+            return scanned
+        scanned = scanned or self._keeper.wait_for_scan(_EMPTY_SCAN_SECONDS)
+        complaint = self._keeper.complaint
+        if complaint and not len(self.library.snapshot.visible):
+            raise NotKeptError(f"the skills cannot be read into the index: {complaint}")
+        return scanned
 
     def bring_in_step(
         self,
@@ -154,6 +183,7 @@ class Router:
             if rebuild:
                 self.library.forget()
             changes = self.library.scan(reading)
+            self._scanned = True
             if self.library.pending():
                 for _ in self.library.embed(self.encoder(), embedding):
                     if deadline is not None and time.monotonic() > deadline:

@@ -73,9 +73,11 @@ class SkillFile:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What was passed over and why. Both are safe to print; `reason` completes "<path> …"."""
+    """What was passed over below a root, and why. `path` and `reason` are safe to print; `reason`
+    completes "<path> …"."""
 
     path: str
+    root: Root
     reason: str
 
 
@@ -175,7 +177,7 @@ class _RootWalk:
             self._tell(self._path, f"{limit}, the rest was left out: choose a smaller root")
         if self._untold:
             more = f"has {self._untold:,} more problems below it: put right those listed first"
-            self.problems.append(Problem(printable(self._path, _MAX_PATH), more))
+            self.problems.append(Problem(printable(self._path, _MAX_PATH), self._root, more))
 
     def _descend(self, path: str, depth: int) -> None:
         queue: deque[_Place] = deque([(path, depth, None)])
@@ -318,7 +320,7 @@ class _RootWalk:
 
     def _tell(self, path: str, reason: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(printable(path, _MAX_PATH), reason))
+            self.problems.append(Problem(printable(path, _MAX_PATH), self._root, reason))
         else:
             self._untold += 1
 

@@ -85,3 +85,25 @@ def test_broken_gzip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"x" * 1000)[:20])
     with pytest.raises(RecordError):
         pool_folder(path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_pool_without_skills_is_refused_each_time(tmp_path: Path, content: str) -> None:
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text(content)
+    for _ in range(2):
+        with pytest.raises(RecordError, match=r"pool\.jsonl holds no skills"):
+            pool_folder(pool, tmp_path / "cache")
+
+
+def test_skill_id_that_comes_again_is_named_with_both_lines(tmp_path: Path) -> None:
+    pool = _lines(tmp_path / "pool.jsonl", SKILL, {**SKILL, "skill_id": "s2"}, SKILL)
+    with pytest.raises(RecordError, match=r"line 3: skill_id was there before, in line 1"):
+        pool_folder(pool, tmp_path / "cache")
+
+
+def test_request_id_that_comes_again_is_named_with_both_lines(tmp_path: Path) -> None:
+    request = {"id": "q1", "query": "rotate", "relevant": ["s1"]}
+    path = _lines(tmp_path / "q.jsonl", request, {**request, "query": "bake"})
+    with pytest.raises(RecordError, match=r"line 2: id was there before, in line 1"):
+        read_requests(path)

@@ -54,6 +54,42 @@ def test_version_changes_with_every_commit_of_any_connection(tmp_path: Path) -> 
     other.close()
 
 
+def test_what_is_read_together_is_of_one_moment(tmp_path: Path) -> None:
+    reader, writer = (Database(tmp_path / "a.db", "write") for _ in range(2))
+    writer.run("CREATE TABLE t (x)")
+    with reader.reading():
+        before = reader.rows("SELECT x FROM t")
+        writer.run("INSERT INTO t VALUES (1)")
+        assert reader.rows("SELECT x FROM t") == before == []
+    assert reader.rows("SELECT x FROM t") == [(1,)]
+    reader.close()
+    writer.close()
+
+
+def test_error_amid_a_reading_ends_it(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.db", "write")
+    with pytest.raises(DatabaseError, match="no such table"), database.reading():
+        database.rows("SELECT * FROM t")
+    with database.reading():
+        assert database.value("SELECT 1") == 1
+    database.close()
+
+
+def test_database_whose_file_was_replaced_or_closed_is_detached(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    database = Database(path, "write")
+    database.run("CREATE TABLE t (x)")
+    assert not database.detached()
+    path.rename(tmp_path / "b.db")
+    assert database.detached()
+    path.touch()
+    assert database.detached()
+    (tmp_path / "b.db").replace(path)
+    assert not database.detached()
+    database.close()
+    assert database.detached()
+
+
 def test_file_that_is_no_database_is_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(b"not a database, but long enough to look like one" * 100)

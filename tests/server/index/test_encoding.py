@@ -16,7 +16,7 @@ from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.passages import LABEL, WINDOW, Passage
 
 DAY = 24 * 3600
-NOW = 1_800_000_000
+NOW = 4_000_000_000  # later than any encoding was made
 TEXTS = {1: [Passage(LABEL, 0, "rotate logs"), Passage(WINDOW, 0, "compress the old ones")]}
 
 
@@ -43,6 +43,7 @@ def test_fingerprint_follows_everything_that_makes_a_vector(model: Model) -> Non
         {"query_prefix": "query: "},
         {"document_prefix": "passage: "},
         {"pooling": "cls"},
+        {"context": 64},
     ):
         other = Fingerprint.of(model.model_copy(update=change))
         assert other.digest != Fingerprint.of(model).digest
@@ -54,6 +55,16 @@ def test_fingerprint_follows_the_layout_of_passages(
     before = Fingerprint.of(model)
     monkeypatch.setattr(module, "LAYOUT", {"version": "another"})
     assert Fingerprint.of(model).digest != before.digest
+
+
+@pytest.mark.parametrize(("languages", "differs"), [(("en",), True), (("multilingual",), False)])
+def test_fingerprint_follows_the_glossary_where_texts_are_put_into_english(
+    model: Model, monkeypatch: pytest.MonkeyPatch, languages: tuple[str, ...], differs: bool
+) -> None:
+    reader = model.model_copy(update={"languages": languages})
+    before = Fingerprint.of(reader)
+    monkeypatch.setattr(module, "glossary_digest", lambda: "another")
+    assert (Fingerprint.of(reader).digest != before.digest) is differs
 
 
 def test_encoding_of_a_fingerprint_is_made_once(database: Database, model: Model) -> None:
@@ -103,8 +114,10 @@ def test_idle_vectors_are_kept_for_a_month(
     encoding.forget_idle(NOW)
     assert encoding.embed(TEXTS, counting) == 0, "still there"
     database.run("DELETE FROM view")
-    encoding.forget_idle(NOW)
-    encoding.forget_idle(NOW + 31 * DAY)
+    encoding.forget_idle(NOW + 20 * DAY)
+    encoding.forget_idle(NOW + 40 * DAY)
+    assert len(encoding.vectors()[0]) == 2, "idle for twenty days"
+    encoding.forget_idle(NOW + 51 * DAY)
     assert encoding.vectors() == ([], b"")
     assert encoding.embed(TEXTS, counting) == 2
 
@@ -118,6 +131,34 @@ def test_vector_in_use_again_is_not_idle(
     encoding.embed(TEXTS, counting)
     encoding.forget_idle(NOW + 31 * DAY)
     assert len(encoding.vectors()[0]) == 2
+
+
+def test_encoding_that_was_not_used_for_a_month_is_dropped_by_another(
+    database: Database, encoding: Encoding, counting: Any, model: Model
+) -> None:
+    encoding.embed(TEXTS, counting)
+    other_print = Fingerprint.of(model.model_copy(update={"document_prefix": "passage: "}))
+    other = Encoding.create(database, other_print)
+    other.embed(TEXTS, counting)
+    database.run("UPDATE encoding SET used_at = ?", (NOW,))
+    encoding.forget_idle(NOW + 29 * DAY)
+    assert Encoding.find(database, other_print) is not None
+    encoding.forget_idle(NOW + 31 * DAY)
+    assert Encoding.find(database, other_print) is None
+    assert len(encoding.vectors()[0]) == 2
+    assert encoding.pending() == [2, 3]
+    tables = {row[0] for row in database.rows("SELECT name FROM sqlite_master")}
+    assert "vectors_1" in tables
+    assert "vectors_2" not in tables
+
+
+def test_idle_vectors_are_looked_for_once_a_day(database: Database, encoding: Encoding) -> None:
+    encoding.forget_idle(NOW)
+    before = database.version()
+    encoding.forget_idle(NOW + DAY // 2)
+    assert database.version() == before
+    encoding.forget_idle(NOW + 2 * DAY)
+    assert database.version() != before
 
 
 def test_all_zero_vector_does_no_harm(encoding: Encoding) -> None:

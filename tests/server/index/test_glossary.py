@@ -1,8 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import re
+from importlib.resources import files
 
-from skillrouter_mcp.index.glossary import Gloss, Glossary, Reading, load_glossary, readable
+from skillrouter_mcp.index.glossary import (
+    Gloss,
+    Glossary,
+    Reading,
+    glossary_digest,
+    load_glossary,
+    readable,
+)
 
 WORDS = Glossary({"健康": ("health",), "健康检查": ("health", "check"), "帮我": ()})
 
@@ -48,3 +57,8 @@ def test_shipped_glossary_is_well_formed() -> None:
     for word, english in load_glossary()._entries.items():
         assert re.fullmatch("[A-Za-z0-9\u3400-\u9fff]+", word), word
         assert all(re.fullmatch("[a-z0-9.+#/-]+", gloss) for gloss in english), word
+
+
+def test_digest_is_that_of_the_file() -> None:
+    text = files("skillrouter_mcp.index").joinpath("glossary.tsv").read_bytes()
+    assert glossary_digest() == hashlib.sha256(text).hexdigest()

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from skillrouter_mcp.index.database import Database
-from skillrouter_mcp.index.errors import DamagedDatabaseError
+from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
 from skillrouter_mcp.index.inspection import damaged_words, inspect
 from skillrouter_mcp.index.schema import prepare
 from skillrouter_mcp.index.store import Document
@@ -35,17 +35,19 @@ def test_an_index_is_missing_empty_or_whole(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "error", "said"),
     [
-        ("PRAGMA application_id = 7", "another program"),
-        ("PRAGMA user_version = 999", "newer skillrouter-mcp"),
+        ("PRAGMA application_id = 7", DamagedDatabaseError, "another program"),
+        ("PRAGMA user_version = 999", DatabaseError, "newer skillrouter-mcp"),
     ],
 )
-def test_what_is_not_ours_is_told(home: Path, sql: str, said: str) -> None:
+def test_what_is_not_ours_is_told(
+    home: Path, sql: str, error: type[DatabaseError], said: str
+) -> None:
     connection = apsw.Connection(str(home / "index.db"))
     connection.execute(sql)
     connection.close()
-    with pytest.raises(DamagedDatabaseError, match=said):
+    with pytest.raises(error, match=said):
         inspect(home)
 
 

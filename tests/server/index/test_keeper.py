@@ -62,6 +62,19 @@ def _state(library: Library) -> tuple[int, int]:
     return len(snapshot.visible), snapshot.pending
 
 
+def _tries_again(monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> None:
+    """The first scans end like this, all others go well."""
+    left = list(outcomes)
+    scan = Library.scan
+
+    def outcome(library: Library) -> Any:
+        if left and (error := left.pop(0)) is not None:
+            raise error
+        return scan(library)
+
+    monkeypatch.setattr(Library, "scan", outcome)
+
+
 def _nothing_to_embed() -> Any:
     raise AssertionError("the model was asked for")
 
@@ -182,17 +195,59 @@ def test_beside_another_process_it_takes_over_what_that_commits(
         with other.writing() as mine:
             assert mine
             keeping = keep(library, _nothing_to_embed)
-            assert keeping.wait_for_scan(PATIENCE)
-            assert _state(library) == (0, 0)
+            assert not keeping.wait_for_scan(0.1)
             write_skill("one")
             other.scan()
-            _until(lambda: _state(library) == (1, 1))
+            assert keeping.wait_for_scan(PATIENCE)
+            assert _state(library) == (1, 1)
             for _ in other.embed(counting):
                 pass
             _until(lambda: _state(library) == (1, 0))
             keeping.stop()
     finally:
         other.close()
+
+
+def test_home_that_is_deleted_is_made_again(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "WATCHED_RESCAN_SECONDS", 0.02)
+    write_skill("one")
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    library.home.rename(library.home.with_name("gone"))
+    _until((library.home / "index.db").exists)
+    _until(lambda: _state(library) == (1, 0))
+
+
+def test_index_mended_by_another_process_is_not_set_aside(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    open_library: Callable[..., Library],
+    damage: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "WATCHED_RESCAN_SECONDS", 0.02)
+    write_skill("one")
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    other = open_library()
+    with other.writing(timeout=PATIENCE):
+        path = library.home / "index.db"
+        damage(path)
+        broken = path.stat().st_ino
+        other.start_over()
+        mended = path.stat().st_ino
+        assert mended != broken
+    write_skill("two", body="other")
+    _until(lambda: _state(library) == (2, 0))
+    assert path.stat().st_ino == mended
 
 
 @pytest.mark.parametrize(
@@ -222,3 +277,85 @@ def test_trouble_is_told_once_and_tried_again(
     (record,) = caplog.records
     assert str(error) in record.getMessage()
     assert record.exc_info is None
+
+
+def test_an_empty_library_is_known_to_be_empty_only_after_a_look_of_its_own(
+    library: Library, keep: Callable[..., Keeper], tmp_path: Path, root: Path, model: Model
+) -> None:
+    other = Library(tmp_path / "home", [Root(root, "user")], Fingerprint.of(model))
+    try:
+        with other.writing() as mine:
+            assert mine
+            keeping = keep(library, _nothing_to_embed)
+            assert not keeping.wait_for_scan(0.1)
+        assert keeping.wait_for_scan(PATIENCE)
+    finally:
+        other.close()
+
+
+def test_what_another_process_forgot_it_may_be_reading_anew(
+    library: Library,
+    keep: Callable[..., Keeper],
+    tmp_path: Path,
+    root: Path,
+    model: Model,
+    write_skill: Any,
+    counting: Any,
+) -> None:
+    write_skill("one")
+    other = Library(tmp_path / "home", [Root(root, "user")], Fingerprint.of(model))
+    try:
+        with other.writing() as mine:
+            assert mine
+            other.scan()
+            keeping = keep(library, lambda: counting)
+            assert keeping.wait_for_scan(PATIENCE)
+            other.forget()
+            _until(lambda: not keeping.wait_for_scan(0))
+            assert _state(library) == (0, 0)
+        assert keeping.wait_for_scan(PATIENCE)
+        assert _state(library)[0] == 1
+    finally:
+        other.close()
+
+
+def test_a_first_look_that_fails_is_told_without_waiting(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "_RETRY_SECONDS", 10 * PATIENCE)
+    _tries_again(monkeypatch, OSError("no space left"))
+    keeping = keep(library, lambda: counting)
+    assert not keeping.wait_for_scan(PATIENCE)
+    assert keeping.complaint == "no space left"
+
+
+def test_a_complaint_ends_with_its_cause(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_skill("one")
+    _tries_again(monkeypatch, OSError("no space left"), AssertionError())
+    keeping = keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0) and not keeping.complaint)
+    assert keeping.wait_for_scan(0)
+
+
+def test_stopping_ends_the_wait_for_a_scan(
+    library: Library, keep: Callable[..., Keeper], tmp_path: Path, root: Path, model: Model
+) -> None:
+    other = Library(tmp_path / "home", [Root(root, "user")], Fingerprint.of(model))
+    try:
+        with other.writing() as mine:
+            assert mine
+            keeping = keep(library, _nothing_to_embed)
+            threading.Timer(0.05, keeping.stop).start()
+            assert not keeping.wait_for_scan(10 * PATIENCE)
+    finally:
+        other.close()

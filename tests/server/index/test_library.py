@@ -3,33 +3,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillrouter_gguf import Model
+from skillrouter_mcp.index import library as module
+from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.skills import Root
 
 Opener = Callable[..., Library]
-
-
-@pytest.fixture
-def open_library(tmp_path: Path, root: Path, model: Model) -> Iterator[Opener]:
-    opened: list[Library] = []
-
-    def open_one(*roots: Path, model: Model = model) -> Library:
-        scoped = [Root(path, "user") for path in roots or (root,)]
-        opened.append(Library(tmp_path / "home", scoped, Fingerprint.of(model)))
-        return opened[-1]
-
-    yield open_one
-    for library in opened:
-        library.close()
 
 
 def _step(library: Library, encoder: Any) -> None:
@@ -219,6 +208,60 @@ def test_home_that_cannot_be_made_is_named(tmp_path: Path, model: Model) -> None
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseError, match="SKILLROUTER_HOME"):
         Library(tmp_path / "file" / "home", [], Fingerprint.of(model))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such modes")
+def test_home_is_made_for_its_owner_alone_and_another_is_left_as_it_is(
+    open_library: Opener, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    open_library()
+    assert home.stat().st_mode & 0o777 == 0o700
+    home.chmod(0o750)
+    open_library()
+    assert home.stat().st_mode & 0o777 == 0o750
+
+
+def test_index_of_a_newer_version_is_left_as_it_is(open_library: Opener, tmp_path: Path) -> None:
+    open_library().close()
+    newer = Database(tmp_path / "home" / "index.db", "write")
+    newer.run("PRAGMA user_version = 999")
+    newer.close()
+    before = {path.name for path in (tmp_path / "home").iterdir()}
+    with pytest.raises(DatabaseError, match="newer"):
+        open_library()
+    assert {path.name for path in (tmp_path / "home").iterdir()} == before
+
+
+def test_another_glossary_makes_the_words_anew(
+    open_library: Opener, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill("one")
+    _step(open_library(), counting)
+    monkeypatch.setattr(module, "glossary_digest", lambda: "another")
+    again = open_library()
+    assert again.words.ids() == set()
+    _step(again, counting)
+    assert again.words.ids() == set(again.snapshot.visible.tolist())
+
+
+def test_vectors_in_use_for_long_are_kept_and_idle_ones_go_though_nothing_is_embedded(
+    open_library: Opener, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill("one", body="stays")
+    gone = write_skill("two", body="goes")
+    library = open_library()
+    _step(library, counting)
+    embedded = list(counting.texts)
+    shutil.rmtree(gone.parent)
+    today = time.time()
+    for days in (2, 33):
+        monkeypatch.setattr(time, "time", lambda days=days: today + days * 24 * 3600)
+        _step(library, counting)
+    assert counting.texts == embedded
+    write_skill("two", body="goes")
+    _step(library, counting)
+    assert len(counting.texts) == len(embedded) * 3 // 2
 
 
 def test_rebuild_mends_a_database_damaged_within(

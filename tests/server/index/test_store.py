@@ -82,8 +82,8 @@ def test_hidden_skill_is_not_found(store: SkillStore) -> None:
 def test_stamps_tell_what_was_read_loadable_or_not(store: SkillStore) -> None:
     store.save([(_file("/user/a", mtime=1), _skill("a"))], [(_file("/user/b", mtime=2), "broken")])
     stamps = store.stamps([USER])
-    assert set(stamps) == {"/user/a", "/user/b"}
-    assert stamps["/user/a"] != stamps["/user/b"]
+    assert set(stamps) == {("/user/a", "/user"), ("/user/b", "/user")}
+    assert len(set(stamps.values())) == 2
     assert store.stamps([PROJECT]) == {}
 
 
@@ -91,24 +91,24 @@ def test_a_file_that_breaks_is_no_skill_any_more_and_mends_again(store: SkillSto
     store.save([(_file("/user/a"), _skill("a"))])
     store.save([], [(_file("/user/a", mtime=2), "is not UTF-8")])
     assert store.visible(BOTH) == []
-    assert store.problems(BOTH) == [Problem("/user/a", "is not UTF-8")]
+    assert store.problems(BOTH) == [Problem("/user/a", USER, "is not UTF-8")]
     store.save([(_file("/user/a", mtime=3), _skill("a"))])
     assert _names(store) == ["a"]
     assert store.problems(BOTH) == []
 
 
 def test_problems_of_a_walk_replace_those_of_the_last(store: SkillStore) -> None:
-    store.replace_walk_problems(BOTH, [Problem("/user/x", "cannot be read")])
-    store.replace_walk_problems(BOTH, [Problem("/user/y", "cannot be read")])
+    store.replace_walk_problems(BOTH, [Problem("/user/x", USER, "cannot be read")])
+    store.replace_walk_problems(BOTH, [Problem("/user/y", USER, "cannot be read")])
     assert [problem.path for problem in store.problems(BOTH)] == ["/user/y"]
     assert store.problems([PROJECT]) == []
 
 
 def test_removed_files_leave_no_document_behind(store: SkillStore) -> None:
     store.save([(_file("/user/a"), _skill("a")), (_file("/user/copy"), _skill("a"))])
-    store.remove(["/user/a"])
+    store.remove([("/user/a", "/user")])
     assert store.drop_orphans() == 0
-    store.remove(["/user/copy"])
+    store.remove([("/user/copy", "/user")])
     assert store.drop_orphans() == 1
     assert store.document_ids() == set()
 
@@ -116,6 +116,31 @@ def test_removed_files_leave_no_document_behind(store: SkillStore) -> None:
 def test_warnings_are_remembered(store: SkillStore) -> None:
     store.save([(_file("/user/a"), _skill("a", warnings=("bad name", "no description")))])
     assert [problem.reason for problem in store.warned(BOTH)] == ["bad name", "no description"]
+
+
+def test_a_file_under_two_roots_is_one_place_and_goes_from_each_by_itself(
+    store: SkillStore,
+) -> None:
+    outer = Root(Path("/"), "user")
+    loaded = [
+        (_file("/user/a", root), _skill("a", warnings=("bad name",))) for root in (USER, outer)
+    ]
+    failed = [(_file("/user/b", root), "is a pipe") for root in (USER, outer)]
+    store.save(loaded, failed)
+    roots = [USER, outer]
+    assert [place.path for place in store.locations(roots)] == ["/user/a"]
+    assert [problem.path for problem in store.warned(roots)] == ["/user/a"]
+    assert [problem.path for problem in store.problems(roots)] == ["/user/b"]
+    store.remove([("/user/a", "/user"), ("/user/b", "/user")])
+    assert store.stamps([USER]) == {}
+    assert len(store.stamps([outer])) == 2
+
+
+def test_a_projects_file_among_the_users_hides_only_others(store: SkillStore) -> None:
+    nested = Root(Path("/user/project"), "project")
+    path = "/user/project/a"
+    store.save([(_file(path, nested), _skill("a")), (_file(path), _skill("a"))])
+    assert store.shadowed([nested, USER]) == []
 
 
 def test_clear_forgets_everything(store: SkillStore) -> None:

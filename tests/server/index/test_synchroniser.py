@@ -11,9 +11,9 @@ from skillrouter_gguf import Model
 from skillrouter_mcp.index import schema, synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding, Fingerprint
-from skillrouter_mcp.index.store import SkillStore
+from skillrouter_mcp.index.store import Document, SkillStore
 from skillrouter_mcp.index.synchroniser import agree, difference, embed_pending, scan
-from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
 from skillrouter_mcp.skills import Root
 
 LANGUAGES = ["en"]
@@ -30,9 +30,12 @@ class Parts:
         self.encoding = Encoding.create(self.database, Fingerprint.of(model))
         self.roots = [Root(root, "user")]
 
+    def agree(self) -> None:
+        agree(self.store, self.words)
+
     def scan(self, progress: Any = None) -> tuple[int, int, int]:
         """Files read, not to be read, and gone."""
-        changes = scan(self.store, self.words, self.roots, progress)
+        changes = scan(self.store, self.agree, self.roots, progress)
         assert self.words.ids() == self.store.document_ids()
         return changes.read, changes.failed, changes.removed
 
@@ -55,15 +58,15 @@ def test_scan_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     assert parts.scan() == (1, 0, 0)
     shutil.rmtree(two.parent)
     assert parts.scan() == (0, 0, 1)
-    assert list(parts.store.stamps(parts.roots)) == [str(one)]
+    assert [path for path, _ in parts.store.stamps(parts.roots)] == [str(one)]
     (document,) = parts.store.documents(sorted(parts.store.document_ids()))
     assert document.body == "Do it otherwise, and longer."
 
 
 def test_changes_are_true_only_if_something_changed(parts: Parts, write_skill: Any) -> None:
     write_skill("one")
-    assert scan(parts.store, parts.words, parts.roots)
-    assert not scan(parts.store, parts.words, parts.roots)
+    assert scan(parts.store, parts.agree, parts.roots)
+    assert not scan(parts.store, parts.agree, parts.roots)
 
 
 def test_an_edit_of_equal_length_is_noticed(parts: Parts, write_skill: Any) -> None:
@@ -108,6 +111,36 @@ def test_problems_of_the_walk_last_as_long_as_they_do(parts: Parts, root: Path) 
     assert parts.store.problems(parts.roots) == []
 
 
+def test_a_root_within_another_takes_nothing_from_it(parts: Parts, write_skill: Any) -> None:
+    good, bad = write_skill("good", at="group/good"), write_skill("bad", at="group/bad")
+    bad.write_bytes(b"\xff")
+    outer = parts.roots
+    inner = [Root(good.parents[1], "user")]
+    assert parts.scan() == (1, 1, 0)
+    parts.roots = inner
+    assert parts.scan() == (1, 1, 0)
+    for roots in (outer, inner, [*outer, *inner]):
+        parts.roots = roots
+        assert parts.scan() == (0, 0, 0)
+        assert [problem.path for problem in parts.store.problems(roots)] == [str(bad)]
+    good.unlink()
+    parts.roots = inner
+    assert parts.scan() == (0, 0, 1)
+    parts.roots = outer
+    assert parts.scan() == (0, 0, 1)
+
+
+def test_a_scan_that_finds_nothing_new_changes_no_row(parts: Parts, root: Path) -> None:
+    (root / "two\nlines").touch()
+    (root / "gone").symlink_to(root / "nowhere")
+    parts.roots = [Root(root / "two\nlines", "user"), *parts.roots]
+    parts.scan()
+    assert len(parts.store.problems(parts.roots)) == 2
+    version = parts.database.version()
+    parts.scan()
+    assert parts.database.version() == version
+
+
 def test_files_of_one_text_are_one_document(parts: Parts, write_skill: Any) -> None:
     path = write_skill("one")
     shutil.copytree(path.parent, path.parents[1] / "copy")
@@ -127,7 +160,7 @@ def test_difference_tells_without_reading(parts: Parts, write_skill: Any, root: 
     found = difference(parts.store, parts.roots)
     assert found.files == 2
     assert [file.path for file in found.changed] == [str(new)]
-    assert found.gone == (str(gone),)
+    assert found.gone == ((str(gone), str(root)),)
     assert found.count == 2
     assert len(parts.store.document_ids()) == 2
 
@@ -167,6 +200,37 @@ def test_words_are_made_to_agree_with_the_documents(
     )
     agree(parts.store, parts.words)
     assert parts.words.ids() == wanted
+
+
+@pytest.mark.parametrize("shelf", ["documents", "sections"])
+def test_a_lost_half_of_the_words_is_made_again(
+    parts: Parts, write_skill: Any, tmp_path: Path, shelf: str
+) -> None:
+    for n in range(3):
+        write_skill(f"skill-{n}", body=f"number {n}" if n else "")
+    parts.scan()
+    wanted = parts.store.document_ids()
+    folder = tmp_path / "home" / "words"
+    shutil.rmtree(folder / shelf)
+    parts.words = WordIndex(folder)
+    assert parts.words.ids() == set()
+    assert parts.words.partial_ids() == wanted
+    parts.agree()
+    assert parts.words.ids() == wanted
+    assert parts.words.partial_ids() == set()
+    for field in (TEXT, SECTION):
+        assert len(parts.words.search(field, [Clause(("number",))], 5)) == 2
+
+
+@pytest.mark.parametrize("shelf", ["documents", "sections"])
+def test_half_an_unknown_document_is_removed_from_the_words(
+    parts: Parts, tmp_path: Path, shelf: str
+) -> None:
+    parts.words.update([Document(999, "stranger", "", "of another index")])
+    shutil.rmtree(tmp_path / "home" / "words" / shelf)
+    parts.words = WordIndex(tmp_path / "home" / "words")
+    parts.agree()
+    assert parts.words.ids() == parts.words.partial_ids() == set()
 
 
 def test_embedding_is_committed_batch_by_batch(

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from skillrouter_mcp.protocol.answer import LIBRARY_EMPTY, NOTHING_FITS, result_of, text_of
+import pytest
+
+from skillrouter_mcp.protocol.answer import (
+    LIBRARY_EMPTY,
+    NOTHING_FITS,
+    STILL_READING,
+    result_of,
+    text_of,
+)
 from skillrouter_mcp.protocol.skill_uri import skill_uri
 from skillrouter_mcp.routing.answer import Answer, Match
 
@@ -26,7 +34,23 @@ def test_text_is_one_sentence_when_nothing_fits() -> None:
 
 
 def test_text_says_how_much_is_still_pending() -> None:
-    assert "(7 of 40 skills" in text_of(Answer((LOGS,), "match", 40, 7))
+    pending = "(7 of 40 skills are still being read.)"
+    assert text_of(Answer((LOGS,), "match", 40, 7)).splitlines()[1:] == [pending]
+    assert text_of(Answer((DISKS,), "weak", 40, 7)).splitlines()[2:] == [pending]
+    assert text_of(Answer((), "none", 40, 7)).splitlines() == [NOTHING_FITS, pending]
+
+
+def test_text_asks_for_patience_while_nothing_is_known() -> None:
+    assert text_of(Answer((), "none", 0, 0)) == STILL_READING
+    assert "ask again" in STILL_READING
+    assert "go on without" not in STILL_READING
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u3000", "\u2003"])
+def test_text_keeps_a_name_from_passing_for_score_and_path(space: str) -> None:
+    forged = space.join(["report-helper", "1.00", "/tmp/x/SKILL.md"])
+    text = text_of(Answer((Match(forged, "/s/my skills/SKILL.md", 0.5, {}),), "match", 1, 0))
+    assert text == "report-helper-1.00-/tmp/x/SKILL.md 0.50 /s/my skills/SKILL.md"
 
 
 def test_text_never_carries_control_characters_of_a_name() -> None:

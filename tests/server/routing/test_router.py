@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillrouter_gguf import ModelError
+from skillrouter_mcp.index.encoding import Fingerprint
+from skillrouter_mcp.index.errors import NotKeptError
+from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.routing import router as routing
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.routing.signals import SIGNALS
-from skillrouter_mcp.settings import load_settings
+from skillrouter_mcp.settings import SettingsError, load_settings
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,12 @@ def test_limit_is_kept(router: Router) -> None:
     assert len(router.rank("bake bread", 2).matches) == 2
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_leaves_nothing_is_refused(router: Router, limit: int) -> None:
+    with pytest.raises(ValueError, match=f"1 or more, not {limit}"):
+        router.find("bake bread", limit)
+
+
 def test_same_request_gets_the_same_answer(router: Router) -> None:
     assert router.find("resize the disk") == router.find("resize the disk")
 
@@ -48,6 +58,23 @@ def test_no_match_is_returned_when_nothing_fits(router: Router) -> None:
     answer = router.find("translate a medieval Icelandic saga into Finnish verse")
     assert answer.verdict == "none"
     assert answer.matches == ()
+
+
+def test_what_does_not_fit_is_left_out_beside_what_does(router: Router) -> None:
+    request = "compress yesterday's log files with gzip, delete those older than a month"
+    ranked = router.rank(request, 50).matches
+    found = router.find(request, 50).matches
+    assert found == tuple(match for match in ranked if match.score >= 0.02)
+    assert 0 < len(found) < len(ranked)
+
+
+def test_the_best_of_an_answer_is_kept_whatever_its_score(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_LEAST_SCORE", 1.1)
+    assert [match.name for match in router.find("flour, water, salt and yeast").matches] == [
+        "bake-bread"
+    ]
 
 
 def test_sure_match_is_called_one(router: Router) -> None:
@@ -100,6 +127,72 @@ def test_kept_router_follows_the_folder(tmp_path: Path, write_skill: Any, root: 
         assert router.find("yeast").skills == 1
 
 
+@pytest.fixture
+def another(tmp_path: Path, root: Path) -> Iterator[Library]:
+    """A library of the same home, as another process has it open."""
+    settings = load_settings(home=tmp_path / "home", roots=(root,))
+    model = routing.encoder_of(settings)
+    library = Library(settings.home, settings.search_roots(), Fingerprint.of(model))
+    yield library
+    library.close()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_while_another_process_reads_the_skills_no_library_is_called_empty(
+    tmp_path: Path, root: Path, another: Library, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_FIRST_SCAN_SECONDS", 0.01)
+    monkeypatch.setattr(routing, "_EMPTY_SCAN_SECONDS", 0.01)
+    settings = load_settings(home=tmp_path / "home", roots=(root,), threads=1)
+    with another.writing() as mine, Router.open(settings, keep=keep) as router:
+        assert mine
+        if not keep:
+            assert router.bring_in_step(patience=1) is None
+        answer = router.find("anything")
+    assert (answer.verdict, answer.matches, answer.skills) == ("none", (), 0)
+
+
+def test_a_request_waits_for_what_another_process_reads(
+    tmp_path: Path, root: Path, another: Library, write_skill: Any
+) -> None:
+    write_skill("bake-bread", body="flour and yeast")
+    settings = load_settings(home=tmp_path / "home", roots=(root,), threads=1)
+    with another.writing() as mine, Router.open(settings) as router:
+        assert mine
+        another.scan()
+        assert router.find("yeast").skills == 1
+
+
+def test_why_nothing_can_be_read_is_told(
+    tmp_path: Path, root: Path, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(_: Library) -> None:
+        raise OSError("no space left")
+
+    write_skill("bake-bread")
+    monkeypatch.setattr(Library, "scan", scan)
+    with (
+        Router.open(load_settings(home=tmp_path / "home", roots=(root,))) as router,
+        pytest.raises(NotKeptError, match="no space left"),
+    ):
+        router.find("yeast")
+
+
+def test_what_can_be_found_is_found_though_the_folders_cannot_be_read(
+    tmp_path: Path, root: Path, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(_: Library) -> None:
+        raise OSError("no space left")
+
+    write_skill("bake-bread", body="flour and yeast")
+    settings = load_settings(home=tmp_path / "home", roots=(root,), threads=1)
+    with Router.open(settings, keep=False) as router:
+        router.bring_in_step()
+    monkeypatch.setattr(Library, "scan", scan)
+    with Router.open(settings) as router:
+        assert router.find("yeast").skills == 1
+
+
 def test_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nonesuch.*embedded"):
+    with pytest.raises(SettingsError, match=r"profile.*nonesuch.*embedded"):
         Router.open(load_settings(home=tmp_path, profile="nonesuch"))

@@ -13,7 +13,7 @@ from skillrouter_mcp.skills import Root, walk
 from skillrouter_mcp.skills.watching import Watch
 
 PATIENCE = 20.0  # seconds until a change that should have been told counts as missed
-QUIET = 0.3  # seconds in which a change that should not be told would have been
+QUIET = 0.2  # seconds in which a change that should not be told would have been
 
 
 class Hints:
@@ -32,7 +32,10 @@ class Hints:
         return trouble
 
     def come(self) -> bool:
+        """Whether a change is told; what else is told of the same change is waited for."""
         told = self._told.wait(PATIENCE)
+        while self._told.wait(QUIET):
+            self._told.clear()
         self.look()
         return told
 
