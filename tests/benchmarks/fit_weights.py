@@ -144,8 +144,7 @@ def gather_cases(requests: Sequence[Request], pool: Path, home: Path) -> list[Ca
         encoder, library = router.encoder(), router.library
         for request in requests:
             read = read_request(request.query, library.words, encoder.model.languages)
-            text = read.reading.english
-            vector = encoder.encode_queries([text])[0] if text else None
+            vector = encoder.encode_queries([read.gist])[0] if read.gist else None
             candidates = gather(read, vector, library.snapshot, library.words)
             places = library.locate(candidates.document_ids.tolist())
             ids = [Path(places[i].path).parent.name for i in candidates.document_ids.tolist()]

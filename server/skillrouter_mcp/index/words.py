@@ -239,6 +239,7 @@ class _Shelf:
             except BaseException:
                 writer.rollback()
                 raise
+            writer.wait_merging_threads()
             self.reload()
 
     def search(

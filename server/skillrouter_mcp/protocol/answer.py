@@ -80,4 +80,4 @@ def text_of(answer: Answer) -> str:
 
 def _line(match: Match) -> str:
     name = "-".join(printable(match.name, _NAME_CHARACTERS).split())
-    return f"{name} {match.score:.2f} {match.path}"
+    return f"{name} {round(match.score, 3):.2f} {match.path}"

@@ -43,8 +43,7 @@ class Ranker:
     ) -> Ranking:
         """The best `limit` documents."""
         request = read_request(query, words, encoder.model.languages)
-        text = request.reading.english
-        vector = encoder.encode_queries([text])[0] if text else None
+        vector = encoder.encode_queries([request.gist])[0] if request.gist else None
         candidates = gather(request, vector, snapshot, words)
         parts = self._weights.parts(candidates)
         sums = parts.sum(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from skillrouter_mcp.index.words import Clause, Neighbours, WordIndex
 _MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
 _MOST_CLAUSES = 64
 _MOST_NEIGHBOURS = 64
+_FEW_WORDS = 20  # are embedded as they are
+_MOST_WORDS = 40  # of a longer request are embedded
 _PAIR_WEIGHT = 0.1
 _GLOSS_WEIGHT = 0.7
 
@@ -27,12 +30,14 @@ class Request:
         neighbours: terms that stand together in it.
         mass: what a text that holds everything asked for would be worth: weight times idf.
         reading: what the encoder can read of it.
+        gist: of what it can read, what it is given; empty if it can read nothing.
     """
 
     clauses: tuple[Clause, ...]
     neighbours: tuple[Neighbours, ...]
     mass: float
     reading: Reading
+    gist: str
 
 
 def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Request:
@@ -50,12 +55,26 @@ def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Requ
     order = sorted(counts, key=lambda clause: -worth[clause] * (1 + math.log(counts[clause])))
     known = [clause for clause in order if any(words.frequency(term) for term in clause.terms)]
     neighbours = [pair for part in CJK.split(query) for pair in words.neighbours(part)]
+    reading = readable(query, languages)
     return Request(
         tuple(known[:_MOST_CLAUSES]),
         tuple(dict.fromkeys(neighbours))[:_MOST_NEIGHBOURS],
         sum(worth[clause] for clause in order[:_MOST_CLAUSES]),
-        readable(query, languages),
+        reading,
+        _gist(reading.english, words),
     )
+
+
+def _gist(text: str, words: WordIndex) -> str:
+    """A short text as it is; of a long one the first words that say something.
+
+    Embedding takes time with every word, and the mean over hundreds of words is near everything.
+    """
+    said = text.split()
+    if len(said) <= _FEW_WORDS:
+        return text
+    telling = itertools.islice((word for word in said if words.analyze(word)), _MOST_WORDS)
+    return " ".join(telling) or text
 
 
 def _clauses(query: str, words: WordIndex) -> Counter[Clause]:

@@ -18,7 +18,7 @@ from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.ranking import Ranker
 from skillrouter_mcp.settings import Settings, SettingsError, load_settings
 
-_FIRST_SCAN_SECONDS = 2.0
+_FIRST_SCAN_SECONDS = 0.3
 _EMPTY_SCAN_SECONDS = 10.0
 _LEAST_SCORE = 0.02  # of what is worth an agent's reading beside the best
 
@@ -95,7 +95,7 @@ class Router:
     def find(self, query: str, limit: int = 5) -> Answer:
         """The skills that fit the request, best first, at most `limit`; none where nothing does.
 
-        A first request waits for the model, and two seconds for the first look at the folders
+        A first request waits for the model, and a moment for the first look at the folders
         (longer if the index is empty); skills that have no vectors yet are found by their words.
         While nothing can be found since the skills are still being read, the verdict is "none" of
         0 skills.

@@ -86,3 +86,16 @@ def test_term_that_no_skill_holds_is_still_missed(router: Router) -> None:
 def test_mass_is_what_a_perfect_text_would_be_worth(router: Router) -> None:
     idf = router.library.words.idf
     assert _read(router, "bread dough").mass == pytest.approx(idf("bread") + idf("dough"))
+
+
+def test_of_a_long_request_the_first_words_that_say_something_are_embedded(router: Router) -> None:
+    short = "How do I resize the disk?"
+    assert _read(router, short).gist == short
+    gist = _read(router, "and then of the disk " * 500 + "resize").gist.split()
+    assert "disk" in gist
+    assert not {"and", "of", "the"} & set(gist)
+    assert 10 < len(gist) < 100
+
+
+def test_of_a_long_request_without_such_words_all_is_embedded(router: Router) -> None:
+    assert _read(router, "the of and " * 10).gist.startswith("the of and")
