@@ -1,7 +1,7 @@
 """Asks a real server, over a real stdio connection, for skills of `tests/skills/`; `make demo`.
 
-Beside the answer that an agent gets stands that of a router which sees names and descriptions only:
-the same server over copies of the skills without their bodies.
+Beside the answer that an agent gets stands the first choice, however unsure, of a router which sees
+names and descriptions only: the same router over copies of the skills without their bodies.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import CallToolResult, TextContent
+
+from skillrouter_mcp import Router, load_settings
 
 SKILLS = Path(__file__).parents[1] / "skills"
 
@@ -56,13 +58,8 @@ def without_bodies(skills: Path, copies: Path) -> None:
         (copies / skill.parent.name / "SKILL.md").write_text(head.group(), encoding="utf-8")
 
 
-def mark(answer: CallToolResult, relevant: list[str]) -> str:
-    """The name that came first, and whether it is right."""
-    assert answer.structured_content is not None
-    matches = answer.structured_content["matches"]
-    if not matches:
-        return "(nothing)  wrong"
-    name = matches[0]["name"]
+def mark(name: str, relevant: list[str]) -> str:
+    """The name, and whether it is right."""
     return f"{name}  {'right' if name in relevant else 'wrong'}"
 
 
@@ -72,23 +69,24 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         labels = Path(scratch, "labels")
         without_bodies(SKILLS, labels)
-        async with (
-            server(SKILLS, Path(scratch, "home")) as client,
-            server(labels, Path(scratch, "home-of-labels")) as label_client,
-        ):
+        settings = load_settings(home=Path(scratch, "home-of-labels"), roots=(labels,))
+        async with server(SKILLS, Path(scratch, "home")) as client:
+            label_router = Router.open(settings, keep=False)
+            label_router.bring_in_step()
             for request in requests:
                 asked = {"query": request["query"], "limit": 3}
                 began = time.perf_counter()
                 answer = await client.call_tool("find_skill", asked)
                 milliseconds = 1000 * (time.perf_counter() - began)
-                label_answer = await label_client.call_tool("find_skill", asked)
+                found = (answer.structured_content or {})["matches"]
+                by_texts = found[0]["name"] if found else "(nothing)"
+                by_labels = label_router.rank(request["query"], 1).matches[0].name
                 print(f"\n> {request['query']}")
                 print(f"what the agent sees, after {milliseconds:.0f} ms:")
                 print("    " + text_of(answer).replace(f"{SKILLS}/", "").replace("\n", "\n    "))
-                print(f"first by whole texts:             {mark(answer, request['relevant'])}")
-                print(
-                    f"first by names and descriptions:  {mark(label_answer, request['relevant'])}"
-                )
+                print(f"first by whole texts:             {mark(by_texts, request['relevant'])}")
+                print(f"first by names and descriptions:  {mark(by_labels, request['relevant'])}")
+            label_router.close()
 
 
 if __name__ == "__main__":
