@@ -83,16 +83,24 @@ class Keeper:
             try:
                 pause = self._turn()
                 self._tell(self._scanned, "")
+                self._rest(pause)
             except Exception as error:  # whatever it is, the next look may go well
                 self._mend()
-                pause = _RETRY_SECONDS
                 complaint = str(error) or type(error).__name__
                 if complaint != self._complaint:
                     _LOG.error("the index is not being kept in step: %s", complaint)
                 self._tell(self._scanned, complaint)
-            if self._wake.wait(pause):
-                self._stopping.wait(_SETTLE_SECONDS)
+                self._wake.wait(_RETRY_SECONDS)
         self._watch.close()
+
+    def _rest(self, seconds: float) -> None:
+        """Waits until something changes, and takes over what other processes commit meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, _REFRESH_SECONDS)):
+                self._stopping.wait(_SETTLE_SECONDS)
+                return
+            self._take_over()
 
     def _tell(self, scanned: bool, complaint: str) -> None:
         with self._news:

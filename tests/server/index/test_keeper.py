@@ -108,6 +108,36 @@ def test_a_change_is_found_long_before_the_next_look_is_due(
     _until(lambda: _state(library) == (2, 0))
 
 
+def test_what_another_process_commits_is_seen_long_before_the_next_look(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    root: Path,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RESCAN_SECONDS", "WATCHED_RESCAN_SECONDS"):
+        monkeypatch.setattr(keeper, name, 10 * PATIENCE)
+    write_skill("one")
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    time.sleep(0.3)  # until it waits
+    other = Library(library.home, [Root(root, "user")], Fingerprint.of(model))
+    try:
+        _until(lambda: _forgot(other))
+        _until(lambda: _state(library) == (0, 0))
+    finally:
+        other.close()
+
+
+def _forgot(library: Library) -> bool:
+    with library.writing() as mine:
+        if mine:
+            library.forget()
+        return mine
+
+
 def test_where_watching_is_refused_looking_finds_changes(
     library: Library,
     keep: Callable[..., Keeper],
