@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
     )
     profile: str = "embedded"
     threads: int | None = Field(default=None, ge=1, le=1024)
+    linger: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    """Seconds for which the process that holds the models stays after its last session."""
 
     @field_validator("roots", mode="before")
     @classmethod
@@ -83,14 +86,17 @@ class Settings(BaseSettings):
         config = TomlConfigSettingsSource(settings_cls, toml_file=folder / CONFIG_FILE)
         return (init_settings, env_settings, config)
 
-    def search_roots(self) -> tuple[Root, ...]:
-        """The roots to walk: the project's `.skills` first, then the user's in their order."""
-        roots = [Root(path, "user") for path in self.roots]
+    def search_roots(self, projects: Sequence[Path] = ()) -> tuple[Root, ...]:
+        """The roots to walk: the project's `.skills` first, then the user's in their order.
+
+        Args:
+            projects: the project's folders where no setting names one.
+        """
         if self.project is not None:
-            project = self.project / ".skills"
-            roots = [root for root in roots if root.path != project]
-            roots.insert(0, Root(project, "project"))
-        return tuple(roots)
+            projects = [self.project]
+        folders = dict.fromkeys(project / ".skills" for project in projects)
+        of_user = (Root(path, "user") for path in self.roots if path not in folders)
+        return (*(Root(path, "project") for path in folders), *of_user)
 
 
 def load_settings(**flags: Any) -> Settings:

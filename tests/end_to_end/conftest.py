@@ -143,7 +143,11 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 def _environment(root: Path, home: Path) -> dict[str, str]:
-    return {"SKILLROUTER_HOME": str(home), "SKILLROUTER_ROOTS": str(root)}
+    return {
+        "SKILLROUTER_HOME": str(home),
+        "SKILLROUTER_ROOTS": str(root),
+        "SKILLROUTER_LINGER": "0",
+    }
 
 
 @pytest.fixture
@@ -156,14 +160,15 @@ def dial(tmp_path: Path, root: Path) -> Iterator[Dial]:
     ) -> Wire:
         """
         Args:
-            prelude: Python that runs in the server's process before the command does.
+            prelude: Python that runs at the start of every process, the owner's included.
         """
-        command = [COMMAND]
         if prelude:
-            run = "\nfrom skillrouter_mcp.cli import main\nmain([])"
-            command = [sys.executable, "-c", prelude + run]
+            folder = tmp_path / f"prelude-{len(wires)}"
+            folder.mkdir()
+            (folder / "sitecustomize.py").write_text(prelude, encoding="utf-8")
+            environment["PYTHONPATH"] = str(folder)
         wire = Wire(
-            command,
+            [COMMAND],
             {
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),

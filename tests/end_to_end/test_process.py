@@ -13,21 +13,31 @@ import sqlite_vec
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import Dial
 
-# Ends the process inside the transaction of its third batch.
+# Ends the first process that embeds inside the transaction of its third batch.
 DIES_EMBEDDING = """
-import os, signal
+import os, pathlib, signal
 from skillrouter_mcp.index import encoding
+
+mark = pathlib.Path(os.environ["MARK"])
 
 batches = []
 quantised = encoding._quantised
 
 def die_at_last(vectors):
     batches.append(len(vectors))
-    if len(batches) == 3:
+    if len(batches) == 3 and not mark.exists():
+        mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return quantised(vectors)
 
 encoding._quantised = die_at_last
+"""
+# The next process keeps what the first has left.
+COPIES = """
+import shutil, sys
+if mark.exists() and not os.path.exists(os.environ["COPY"]):
+    shutil.copytree(os.environ["SKILLROUTER_HOME"], os.environ["COPY"], ignore=lambda folder, names:
+        [name for name in names if not name.startswith("index.db")])
 """
 
 
@@ -83,29 +93,22 @@ def test_a_signal_ends_the_server_without_a_traceback(
     assert "Traceback" not in wire.errors
 
 
-def test_a_server_killed_while_embedding_resumes(
+def test_what_was_embedded_before_a_kill_is_kept_and_the_rest_resumed(
     dial: Dial, write_skill: Any, tmp_path: Path
 ) -> None:
     for n in range(40):
         write_skill(f"notes-{n:02}", body=f"Take note number {n}.\n")
-    home = tmp_path / "home"
-    doomed = dial(home, prelude=DIES_EMBEDDING)
-    doomed.greet()
-    doomed.begin("tools/list")
-    assert doomed.process.wait(120) == -signal.SIGKILL
-
-    assert _rows(home, "PRAGMA integrity_check") == [("ok",)]
-    committed = _rows(home, "SELECT DISTINCT document_id FROM view")
-    passages = _rows(home, "SELECT id, digest FROM passage ORDER BY id")
-    assert len(committed) == 32
-
-    wire = dial(home)
+    home, mark = tmp_path / "home", tmp_path / "mark"
+    prelude = DIES_EMBEDDING + COPIES
+    wire = dial(home, prelude=prelude, MARK=str(mark), COPY=str(tmp_path / "copy"))
     wire.greet()
-    first = wire.find("take note number 7")["structuredContent"]
-    assert first["index"]["pending"] <= 8
-    assert first["matches"]
     wire.find_until("take note number 7", lambda r: not r["index"]["pending"])
     assert wire.hang_up() == 0
+    assert mark.exists()
+
+    committed = _rows(tmp_path / "copy", "SELECT DISTINCT document_id FROM view")
+    passages = _rows(tmp_path / "copy", "SELECT id, digest FROM passage ORDER BY id")
+    assert len(committed) == 32
     assert _rows(home, "PRAGMA integrity_check") == [("ok",)]
     assert len(_rows(home, "SELECT DISTINCT document_id FROM view")) == 40
     assert set(passages) < set(_rows(home, "SELECT id, digest FROM passage"))

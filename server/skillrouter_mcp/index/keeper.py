@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from skillrouter_mcp.index.encoding import DocumentEncoder
-from skillrouter_mcp.index.errors import DatabaseError
-from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.errors import DatabaseError, NotKeptError
+from skillrouter_mcp.index.library import Library, Roots
+from skillrouter_mcp.index.synchroniser import Changes, Progress
 from skillrouter_mcp.skills.watching import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -23,8 +25,20 @@ WATCHED_RESCAN_SECONDS = 30.0
 _REFRESH_SECONDS = 0.5  # between two looks at what another process has committed
 _SETTLE_SECONDS = 0.1  # for changes that come together
 _RESCAN_SHARE = 0.05  # of the time may go into looks at the folders
+_HINTED_SHARE = 0.3  # the same while changes are told of
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
+_TELL_SECONDS = 0.1  # between two reports to whoever waits for the index to be in step
+
+
+class _Order:
+    """A look at the folders that somebody waits for."""
+
+    def __init__(self, *, rebuild: bool, reading: Progress | None) -> None:
+        self.rebuild = rebuild
+        self.reading = reading
+        self.changes: Changes | None = None
+        self.done = False
 
 
 class Keeper:
@@ -44,9 +58,11 @@ class Keeper:
         self._encoder = encoder
         self._stopping = threading.Event()
         self._news = threading.Condition()
-        self._scanned = False
+        self._scanned: frozenset[Path] | None = None  # the roots that were
+        self._orders: list[_Order] = []
         self._complaint = ""
         self._wake = threading.Event()
+        self._hurry = False
         self._watch = Watch(self._wake.set)
         self._unwatched = ""
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -59,14 +75,68 @@ class Keeper:
         """What keeps the index from being kept in step, empty if nothing does."""
         return self._complaint
 
-    def wait_for_scan(self, timeout: float) -> bool:
+    @property
+    def unwatched(self) -> str:
+        """Why changes are found by looking alone, empty if all folders are watched."""
+        return self._unwatched
+
+    def look(self) -> None:
+        """Has the folders looked at now, as when a root was added."""
+        self._hurry = True
+        self._wake.set()
+
+    def wait_for_scan(self, timeout: float, roots: Roots | None = None) -> bool:
         """Whether the folders have been looked through, by this process or by another whose skills
         can be found; waits up to `timeout` seconds for it, or until something is in its way."""
+        wanted = {root.path for root in (self._library.roots if roots is None else roots)}
         with self._news:
             self._news.wait_for(
-                lambda: self._scanned or self._complaint or self._stopping.is_set(), timeout
+                lambda: self._knows(wanted) or self._complaint or self._stopping.is_set(), timeout
             )
-            return self._scanned
+            return self._knows(wanted)
+
+    def _knows(self, wanted: set[Path]) -> bool:
+        return self._scanned is not None and wanted <= self._scanned
+
+    def bring_in_step(
+        self,
+        reading: Progress | None,
+        embedding: Progress | None,
+        *,
+        rebuild: bool = False,
+        patience: float | None = None,
+        roots: Roots | None = None,
+    ) -> Changes | None:
+        """Has the folders looked through anew, and waits until all of their skills are embedded.
+
+        Args:
+            patience: seconds after which embedding may be left unfinished, None for no limit.
+
+        Returns: what was found, None where another process is at it.
+
+        Raises:
+            NotKeptError: the index cannot be brought in step; says why.
+        """
+        order = _Order(rebuild=rebuild, reading=reading)
+        began = time.monotonic()
+        with self._news:
+            self._orders.append(order)
+            self._complaint = ""  # it may go well this time
+            self.look()
+            while not (order.done or self._complaint or self._stopping.is_set()):
+                self._news.wait(_TELL_SECONDS)
+        total = 0
+        while not (self._complaint or self._stopping.is_set()):
+            pending = self._library.view(roots).pending
+            total = max(total, pending)
+            if embedding is not None and total:
+                embedding(total - pending, total)
+            if not pending or (patience is not None and time.monotonic() - began > patience):
+                return order.changes
+            self._stopping.wait(_TELL_SECONDS)
+        raise NotKeptError(
+            f"the index is not being kept in step: {self._complaint or 'the server is closing'}"
+        )
 
     def stop(self) -> None:
         """Ends after the batch at hand, which stays committed."""
@@ -80,6 +150,7 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
+            self._hurry = False
             try:
                 pause = self._turn()
                 self._tell(self._scanned, "")
@@ -98,13 +169,15 @@ class Keeper:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._wake.wait(min(left, _REFRESH_SECONDS)):
-                self._stopping.wait(_SETTLE_SECONDS)
+                if not self._hurry:
+                    self._stopping.wait(_SETTLE_SECONDS)
                 return
             self._take_over()
 
-    def _tell(self, scanned: bool, complaint: str) -> None:
+    def _tell(self, scanned: Iterable[Path] | None, complaint: str) -> None:
         with self._news:
-            self._scanned, self._complaint = scanned, complaint
+            self._scanned = None if scanned is None else frozenset(scanned)
+            self._complaint = complaint
             self._news.notify_all()
 
     def _mend(self) -> None:
@@ -115,36 +188,60 @@ class Keeper:
     def _turn(self) -> float:
         """Does what there is to do; seconds until the next look unless something changes."""
         with self._library.writing() as mine:
+            with self._news:
+                orders, self._orders = self._orders, []
             if not mine:
                 self._take_over()
+                self._deliver(orders, None)
                 return _REFRESH_SECONDS
+            if any(order.rebuild for order in orders):
+                self._library.forget()
             began = time.monotonic()
-            changes = self._library.scan()
+            roots = self._library.kept_roots()
+            changes = self._library.scan(_told_to(orders))
             cost = time.monotonic() - began
-            self._tell(True, self._complaint)
-            watched = self._follow(changes.linked)
+            self._tell((root.path for root in roots), self._complaint)
+            self._deliver(orders, changes)
+            watched = self._follow([str(root.path) for root in roots], changes.linked)
+            pause = max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
             if self._library.pending():
-                self._embed_for_a_while()
+                self._embed_for_a_while(pause, cost / _HINTED_SHARE)
                 return 0.0
-        if watched and not changes:
-            return WATCHED_RESCAN_SECONDS
-        return max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
+        return WATCHED_RESCAN_SECONDS if watched and not changes else pause
+
+    def _deliver(self, orders: list[_Order], changes: Changes | None) -> None:
+        with self._news:
+            for order in orders:
+                order.changes, order.done = changes, True
+            self._news.notify_all()
 
     def _take_over(self) -> None:
-        known = len(self._library.snapshot.visible)
-        visible = len(self._library.refresh().visible)
-        if visible or known:  # where all is gone, another process may be reading it anew
-            self._tell(bool(visible), self._complaint)
+        library = self._library
+        before = self._roots_with_skills()
+        library.refresh()
+        after = self._roots_with_skills()
+        if after or before:  # where all is gone, another process may be reading it anew
+            self._tell(((self._scanned or frozenset()) - before) | after, self._complaint)
 
-    def _follow(self, linked: Sequence[str]) -> bool:
+    def _roots_with_skills(self) -> frozenset[Path]:
+        library = self._library
+        return frozenset(
+            root.path
+            for roots in library.attended()
+            if len(library.view(roots).visible)
+            for root in roots
+        )
+
+    def _follow(self, roots: Sequence[str], linked: Sequence[str]) -> bool:
         """Whether all folders are watched."""
-        unwatched = self._watch.follow([str(root.path) for root in self._library.roots], linked)
+        unwatched = self._watch.follow(roots, linked)
         if unwatched and unwatched != self._unwatched:
             _LOG.warning("%s; changes are found by looking every few seconds", unwatched)
         self._unwatched = unwatched
         return not unwatched
 
-    def _embed_for_a_while(self) -> None:
+    def _embed_for_a_while(self, seconds: float, hinted_seconds: float) -> None:
+        """Embeds for so many seconds, or so many where something changes meanwhile."""
         encoder = self._encoder()
         began = refreshed = time.monotonic()
         cost = 0.0
@@ -154,6 +251,16 @@ class Keeper:
                 self._library.refresh()
                 refreshed = time.monotonic()
                 cost = refreshed - now
-            if self._stopping.is_set() or now - began > RESCAN_SECONDS:
+            enough = hinted_seconds if self._wake.is_set() else seconds
+            if self._stopping.is_set() or now - began > enough:
                 break
         self._library.refresh()
+
+
+def _told_to(orders: Sequence[_Order]) -> Progress:
+    def told(done: int, total: int) -> None:
+        for order in orders:
+            if order.reading is not None:
+                order.reading(done, total)
+
+    return told

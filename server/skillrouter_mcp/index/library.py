@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ DATABASE_FILE = "index.db"
 _LOCK_FILE = "writer.lock"
 _MEND_SECONDS = 5.0
 
+Roots = tuple[Root, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -45,16 +48,24 @@ class Snapshot:
 
 
 class Library:
-    """Reads and writes the index of one home, for one set of roots and one way of encoding."""
+    """Reads and writes the index of one home, for one way of encoding.
+
+    What asks for skills may name the roots in which it looks for them; each sees only its own.
+    """
 
     def __init__(self, home: Path, roots: Sequence[Root], fingerprint: Fingerprint) -> None:
         """Opens the index, makes it where there is none, sets it aside where it is damaged.
+
+        Args:
+            roots: where those look that name no others.
 
         Raises:
             DatabaseError: the index can be neither opened nor made; says why.
         """
         self.home = home
         self.roots = tuple(roots)
+        self._attended: Counter[Roots] = Counter()
+        self._views: dict[Roots, Snapshot] = {}
         self._fingerprint = fingerprint
         self._lock = FileLock(home / _LOCK_FILE)
         self._make_home()
@@ -219,6 +230,26 @@ class Library:
         if damage:
             raise DamagedDatabaseError(damage)
 
+    def attend(self, roots: Roots) -> None:
+        """Keeps these roots in step too, until `leave` was called as often."""
+        self._attended[roots] += 1
+
+    def leave(self, roots: Roots) -> None:
+        """Ends what one `attend` began. What was read stays in the index."""
+        self._attended[roots] -= 1
+        if self._attended[roots] <= 0:
+            del self._attended[roots]
+            self._views.pop(roots, None)
+
+    def attended(self) -> list[Roots]:
+        """All sets of roots in which skills are looked for."""
+        return list(dict.fromkeys([self.roots, *self._attended]))
+
+    def kept_roots(self) -> Roots:
+        """All roots that are kept in step, each path once."""
+        roots = [root for roots in self.attended() for root in roots]
+        return tuple({root.path: root for root in roots}.values())
+
     def scan(self, progress: Progress | None = None) -> Changes:
         """Reads what changed in the folders; what was read can be found while the rest is still
         being read. Only within `writing`."""
@@ -228,7 +259,7 @@ class Library:
             if progress is not None:
                 progress(done, total)
 
-        changes = synchroniser.scan(self.store, self._agree, self.roots, batch_read)
+        changes = synchroniser.scan(self.store, self._agree, self.kept_roots(), batch_read)
         encoding = Encoding.find(self._database, self._fingerprint)
         if encoding is not None:
             encoding.forget_idle(int(time.time()))
@@ -278,6 +309,20 @@ class Library:
             self._seen = version
         return self.snapshot
 
+    def view(self, roots: Roots | None) -> Snapshot:
+        """What those see who look for skills in these roots: of the moment of the last refresh, or
+        newer."""
+        whole = self.snapshot
+        if roots is None or roots == self.roots:
+            return whole
+        view = self._views.get(roots)
+        if view is None or view.mirror is not whole.mirror:
+            visible = np.array(self._requests.visible(roots), np.int64)
+            view = _snapshot(visible, whole.mirror)
+            if roots in self._attended:
+                self._views[roots] = view
+        return view
+
     def _read(self) -> Snapshot:
         with self._database.reading():
             encoding = Encoding.find(self._database, self._fingerprint)
@@ -287,8 +332,7 @@ class Library:
                 else Mirror.read(encoding)
             )
             visible = np.array(self.store.visible(self.roots), np.int64)
-        pending = np.setdiff1d(visible, mirror.document_ids, assume_unique=True)
-        return Snapshot(visible, mirror, len(pending))
+        return _snapshot(visible, mirror)
 
     def damage(self) -> str:
         """What SQLite's own check finds wrong with the file, empty if nothing."""
@@ -302,13 +346,15 @@ class Library:
         """How many files under the roots are new, changed or gone since they were last read."""
         return synchroniser.difference(self.store, self.roots).count
 
-    def locate(self, document_ids: Sequence[int]) -> dict[int, Location]:
+    def locate(
+        self, document_ids: Sequence[int], roots: Roots | None = None
+    ) -> dict[int, Location]:
         """Where to read each of these documents, those that are gone left out."""
-        return self._requests.locate(document_ids, self.roots)
+        return self._requests.locate(document_ids, self.roots if roots is None else roots)
 
-    def locations(self) -> list[Location]:
+    def locations(self, roots: Roots | None = None) -> list[Location]:
         """Every skill that may be found, its copies included, sorted by path."""
-        return self._requests.locations(self.roots)
+        return self._requests.locations(self.roots if roots is None else roots)
 
     def problems(self) -> list[Problem]:
         """What could not be loaded from the folders, and why."""
@@ -321,3 +367,8 @@ class Library:
     def close(self) -> None:
         self._reader.close()
         self._database.close()
+
+
+def _snapshot(visible: Integers, mirror: Mirror) -> Snapshot:
+    pending = np.setdiff1d(visible, mirror.document_ids, assume_unique=True)
+    return Snapshot(visible, mirror, len(pending))

@@ -35,6 +35,10 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.read or self.failed or self.removed)
 
+    def counts(self) -> dict[str, int]:
+        """The numbers in it, by name."""
+        return {name: getattr(self, name) for name in ("read", "failed", "removed", "files")}
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
@@ -19,13 +21,15 @@ from pydantic import Field
 from skillrouter_gguf import ModelError
 from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.protocol.answer import FindSkillResult, result_of, text_of
+from skillrouter_mcp.protocol.session_roots import CHANGED, SessionRoots
 from skillrouter_mcp.protocol.skill_uri import URI_TEMPLATE
 from skillrouter_mcp.protocol.skills_extension import SkillsExtension
-from skillrouter_mcp.protocol.warm_up import WarmUp
+from skillrouter_mcp.sharing.warm_up import WarmUp
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.index.library import Roots
     from skillrouter_mcp.settings import Settings
+    from skillrouter_mcp.sharing.finder import SkillFinder
 
 INSTRUCTIONS = """\
 skillrouter finds skills: folders with a SKILL.md that tells step by step how a kind of task is \
@@ -64,7 +68,8 @@ class SkillServer(MCPServer[None]):
     async def read_resource(
         self, uri: object, context: Context[None, Any] | None = None
     ) -> Iterable[ReadResourceContents]:
-        file = await self._skills.read(str(uri))
+        assert context is not None
+        file = await self._skills.read(str(uri), context)
         return [ReadResourceContents(file.content, file.mime_type, file.meta)]
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
@@ -78,9 +83,18 @@ class SkillServer(MCPServer[None]):
         ]
 
 
-def build_server(open_router: Callable[[], Router]) -> SkillServer:
-    """A server whose router is opened once the client knows the tools, or at its first request."""
-    warm_up = WarmUp(open_router)
+def build_server(
+    open_finder: Callable[[], SkillFinder],
+    roots_with: Callable[[Sequence[Path]], Roots] | None = None,
+) -> SkillServer:
+    """A server whose router is opened once the client knows the tools, or at its first request.
+
+    Args:
+        roots_with: gives a session's roots from its client's projects; None where clients are not
+            to be asked for them.
+    """
+    warm_up = WarmUp(open_finder)
+    session_roots = SessionRoots(roots_with)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncIterator[None]:
@@ -96,12 +110,14 @@ def build_server(open_router: Callable[[], Router]) -> SkillServer:
         result = await call_next(ctx)
         if ctx.method == "tools/list":
             warm_up.start()
+        if ctx.method == CHANGED:
+            session_roots.forget()
         if ctx.method == "initialize" and isinstance(result, dict):
             # Protocols before 2026 know no extensions, and the SDK drops them; hosts do look.
             result["capabilities"]["extensions"] = {skills.identifier: skills.settings()}
         return result
 
-    skills = SkillsExtension(warm_up)
+    skills = SkillsExtension(warm_up, session_roots)
     server = SkillServer(
         skills,
         title="Skill router",
@@ -124,7 +140,8 @@ def build_server(open_router: Callable[[], Router]) -> SkillServer:
         ),
         meta={"anthropic/alwaysLoad": True},
     )
-    def find_skill(
+    async def find_skill(
+        ctx: Context[None, Any],
         query: Annotated[
             str,
             Field(
@@ -138,7 +155,10 @@ def build_server(open_router: Callable[[], Router]) -> SkillServer:
         ] = 5,
     ) -> Annotated[CallToolResult, FindSkillResult]:
         try:
-            answer = warm_up.router().find(query, limit)
+            roots = await session_roots.of(ctx.session)
+            answer = await anyio.to_thread.run_sync(
+                lambda: warm_up.router().find(query, limit, roots)
+            )
         except (SkillRouterError, ModelError) as error:
             raise ToolError(f"{error} (skillrouter-mcp doctor tells more)") from error
         return CallToolResult(
@@ -149,21 +169,34 @@ def build_server(open_router: Callable[[], Router]) -> SkillServer:
     return server
 
 
-async def _start_later(warm_up: WarmUp) -> None:
+async def _start_later(warm_up: WarmUp[SkillFinder]) -> None:
     # For clients that know the tools from an earlier session and never list them.
     await anyio.sleep(_FALLBACK_WARM_UP_SECONDS)
     warm_up.start()
 
 
-def server_of(settings: Settings | None = None) -> SkillServer:
-    """The server of a router with these settings, by default those read when it is opened."""
+def server_of(settings: Settings | None = None, *, ask_for_roots: bool = False) -> SkillServer:
+    """The server of a router with these settings, by default those read when it is opened.
 
-    def open_router() -> Router:
-        from skillrouter_mcp.routing.router import Router
+    Args:
+        ask_for_roots: whether the client runs on this machine and knows which project is open.
+    """
 
-        return Router.open(settings)
+    @cache
+    def in_force() -> Settings:
+        from skillrouter_mcp.settings import load_settings
 
-    return build_server(open_router)
+        return settings or load_settings()
+
+    def open_finder() -> SkillFinder:
+        from skillrouter_mcp.sharing.shared import SharedRouter
+
+        return SharedRouter(in_force())
+
+    return build_server(
+        open_finder,
+        (lambda projects: in_force().search_roots(projects)) if ask_for_roots else None,
+    )
 
 
 def serve() -> None:
@@ -172,4 +205,4 @@ def serve() -> None:
     A setting that cannot be used is told to who asks for skills: a client shows no more of a
     server that ends before the handshake than that it failed.
     """
-    server_of().run("stdio")
+    server_of(ask_for_roots=True).run("stdio")

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import bisect
 import hashlib
 import logging
 import mimetypes
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from skillrouter_mcp.index.library import Library, Snapshot
-from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.protocol.skill_files import (
     MAX_BYTES,
     NotServedError,
@@ -28,8 +25,13 @@ from skillrouter_mcp.protocol.skill_files import (
     list_folder,
     read_file,
 )
-from skillrouter_mcp.protocol.skill_uri import SKILL_FILE, SkillUri, place_of, skill_uri
+from skillrouter_mcp.protocol.skill_uri import SKILL_FILE, SkillUri, skill_uri
 from skillrouter_mcp.skills import SkillError, plain, printable
+
+if TYPE_CHECKING:
+    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.store import Location
+    from skillrouter_mcp.sharing.finder import SkillFinder
 
 LISTED = 500
 """Skills that are listed at all: a host may put every one before its model. The others are found by
@@ -72,12 +74,6 @@ class FileContent:
     meta: dict[str, Any] | None
 
 
-class _Shelf(NamedTuple):
-    snapshot: Snapshot
-    skills: list[Location]
-    by_place_and_name: dict[tuple[str, str], Location]
-
-
 class SkillCatalogue:
     """The skills that requests may find, by URI. To be used from any thread.
 
@@ -85,9 +81,9 @@ class SkillCatalogue:
     read, and `DatabaseError`.
     """
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self._last_shelf: _Shelf | None = None
+    def __init__(self, finder: SkillFinder, roots: Roots | None) -> None:
+        self._finder = finder
+        self._roots = roots
 
     def page(self, cursor: str | None) -> tuple[list[Entry], str | None]:
         """Entries of the skills after the cursor, and the cursor to go on with, None at the end.
@@ -96,12 +92,11 @@ class SkillCatalogue:
         them, since a host may refuse a list with such an entry in it, and all after the first
         `LISTED`.
         """
-        skills = self._shelf().skills[:LISTED]
-        start = 0
-        if cursor is not None:
-            start = bisect.bisect_right(skills, _decode(cursor), key=lambda skill: skill.path)
+        listed, after = (0, "") if cursor is None else _decode_page(cursor)
+        skills = self._finder.skills_after(after, min(PAGE, LISTED - listed) + 1, self._roots)
+        page = skills[: min(PAGE, LISTED - listed)]
         entries = []
-        for skill in skills[start : start + PAGE]:
+        for skill in page:
             try:
                 entry = self._entry(skill)
             except (NotServedError, OSError) as error:
@@ -109,8 +104,9 @@ class SkillCatalogue:
                 continue
             if _is_to_the_letter(entry["frontmatter"]):
                 entries.append(entry)
-        rest = skills[start + PAGE :]
-        return entries, _encode(skills[start + PAGE - 1].path) if rest else None
+        listed += len(page)
+        more = len(skills) > len(page) and listed < LISTED
+        return entries, _encode(f"{listed} {page[-1].path}") if more else None
 
     def entry(self, uri: str) -> Entry:
         """The entry of the skill whose `SKILL.md` has this URI."""
@@ -194,20 +190,11 @@ class SkillCatalogue:
 
     def _resolve(self, uri: str) -> tuple[Location, Parts]:
         parsed = SkillUri.parse(uri)
-        where = (parsed.place, parsed.name) if parsed else ("", "")
-        skill = self._shelf().by_place_and_name.get(where)
-        if parsed is None or skill is None:
-            raise NotServedError(f"no skill is served at {printable(uri, 300)}")
-        return skill, parsed.parts
-
-    def _shelf(self) -> _Shelf:
-        shelf = self._last_shelf
-        snapshot = self.library.snapshot
-        if shelf is None or shelf.snapshot is not snapshot:
-            skills = self.library.locations()
-            by_place_and_name = {(place_of(skill.path), skill.name): skill for skill in skills}
-            self._last_shelf = shelf = _Shelf(snapshot, skills, by_place_and_name)
-        return shelf
+        if parsed is not None:
+            skill = self._finder.skill_at(parsed.place, parsed.name, self._roots)
+            if skill is not None:
+                return skill, parsed.parts
+        raise NotServedError(f"no skill is served at {printable(uri, 300)}")
 
 
 def _split(path: str) -> tuple[str, Parts]:
@@ -274,4 +261,16 @@ def _decode(cursor: str) -> str:
     try:
         return os.fsdecode(base64.b64decode(cursor.encode("ascii"), b"-_", validate=True))
     except (UnicodeError, binascii.Error):
-        raise NotServedError("no list goes on at this cursor: begin anew without one") from None
+        raise _nowhere() from None
+
+
+def _decode_page(cursor: str) -> tuple[int, str]:
+    """How many skills came before, and the path of the last of them."""
+    listed, _, path = _decode(cursor).partition(" ")
+    if not (listed.isascii() and listed.isdigit() and len(listed) < 9):
+        raise _nowhere()
+    return min(int(listed), LISTED), path
+
+
+def _nowhere() -> NotServedError:
+    return NotServedError("no list goes on at this cursor: begin anew without one")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
+
+from skillrouter_mcp.routing.shelf import place_of
 
 SKILL_FILE = "SKILL.md"
 URI_TEMPLATE = "skill://{place}/{name}/{+file}"
 
 _SCHEME = "skill://"
 _NEVER_IN_NAMES = frozenset("/\0" if os.sep == "/" else "/\0\\:")
-
-
-def place_of(path: str) -> str:
-    """What tells the skill at this path of its `SKILL.md` apart from others of its name."""
-    return hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
 def skill_uri(name: str, path: str, parts: tuple[str, ...] = (SKILL_FILE,)) -> str:

@@ -14,11 +14,18 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PaginatedRequestParams, Re
 from skillrouter_gguf import ModelError
 from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.protocol.skill_files import NotServedError
-from skillrouter_mcp.protocol.warm_up import WarmUp
+from skillrouter_mcp.sharing.warm_up import WarmUp
 from skillrouter_mcp.skills import printable
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver.context import Context
+
+    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.protocol.session_roots import SessionRoots
     from skillrouter_mcp.protocol.skill_catalogue import FileContent, SkillCatalogue
+    from skillrouter_mcp.sharing.finder import SkillFinder
+
+    _Context = ServerRequestContext[Any, Any] | Context[None, Any]
 
 # A file may change at any time. Folders need not say so, but hosts refuse those that don't.
 _FRESHNESS = {"ttlMs": 0, "cacheScope": "private"}
@@ -42,9 +49,9 @@ class SkillsExtension(Extension):
 
     identifier = "io.modelcontextprotocol/skills"
 
-    def __init__(self, warm_up: WarmUp) -> None:
+    def __init__(self, warm_up: WarmUp[SkillFinder], roots: SessionRoots) -> None:
         self._warm_up = warm_up
-        self._last_catalogue: SkillCatalogue | None = None
+        self._roots = roots
 
     def settings(self) -> dict[str, Any]:
         return {"directoryRead": True}
@@ -56,38 +63,41 @@ class SkillsExtension(Extension):
             MethodBinding("resources/directory/read", ReadDirectoryParams, self._read_directory),
         )
 
-    async def read(self, uri: str) -> FileContent:
+    async def read(self, uri: str, ctx: _Context) -> FileContent:
         """The file with this URI.
 
         Raises:
             MCPError: it is not served (invalid parameters), or can't be read (internal error).
         """
-        return await self._ask(lambda catalogue: catalogue.read(uri), uri)
+        return await self._ask(ctx, lambda catalogue: catalogue.read(uri), uri)
 
     async def _list(
         self, ctx: ServerRequestContext[Any, Any], params: PaginatedRequestParams
     ) -> dict[str, Any]:
-        entries, cursor = await self._ask(lambda catalogue: catalogue.page(params.cursor))
+        entries, cursor = await self._ask(ctx, lambda catalogue: catalogue.page(params.cursor))
         return {"resultType": "complete", "skills": entries, **_FRESHNESS, **_next(cursor)}
 
     async def _get(
         self, ctx: ServerRequestContext[Any, Any], params: GetSkillParams
     ) -> dict[str, Any]:
-        entry = await self._ask(lambda catalogue: catalogue.entry(params.uri), params.uri)
+        entry = await self._ask(ctx, lambda catalogue: catalogue.entry(params.uri), params.uri)
         return {"resultType": "complete", "skill": entry, **_FRESHNESS}
 
     async def _read_directory(
         self, ctx: ServerRequestContext[Any, Any], params: ReadDirectoryParams
     ) -> dict[str, Any]:
         children, cursor = await self._ask(
-            lambda catalogue: catalogue.children(params.uri, params.cursor), params.uri
+            ctx, lambda catalogue: catalogue.children(params.uri, params.cursor), params.uri
         )
         return {"resultType": "complete", "resources": children, **_FRESHNESS, **_next(cursor)}
 
-    async def _ask(self, question: Callable[[SkillCatalogue], _T], uri: str | None = None) -> _T:
+    async def _ask(
+        self, ctx: _Context, question: Callable[[SkillCatalogue], _T], uri: str | None = None
+    ) -> _T:
         data = None if uri is None else {"uri": uri}
         try:
-            return await anyio.to_thread.run_sync(lambda: question(self._catalogue()))
+            roots = await self._roots.of(ctx.session)
+            return await anyio.to_thread.run_sync(lambda: question(self._catalogue(roots)))
         except NotServedError as error:
             raise MCPError(INVALID_PARAMS, str(error), data) from error
         except OSError as error:
@@ -99,15 +109,10 @@ class SkillsExtension(Extension):
                 INTERNAL_ERROR, f"{error} (skillrouter-mcp doctor tells more)", data
             ) from error
 
-    def _catalogue(self) -> SkillCatalogue:
-        from skillrouter_mcp.protocol.skill_catalogue import SkillCatalogue  # opens the engines
+    def _catalogue(self, roots: Roots | None) -> SkillCatalogue:
+        from skillrouter_mcp.protocol.skill_catalogue import SkillCatalogue  # takes its time
 
-        router = self._warm_up.router()
-        router.wait_for_skills()
-        catalogue = self._last_catalogue
-        if catalogue is None or catalogue.library is not router.library:
-            self._last_catalogue = catalogue = SkillCatalogue(router.library)
-        return catalogue
+        return SkillCatalogue(self._warm_up.router(), roots)
 
 
 def _next(cursor: str | None) -> dict[str, str]:

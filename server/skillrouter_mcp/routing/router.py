@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
@@ -12,10 +13,12 @@ from skillrouter_gguf import CatalogueError, Encoder, Model, load_catalogue
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
-from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.library import Library, Roots, Snapshot
+from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.ranking import Ranker
+from skillrouter_mcp.routing.shelf import Shelf
 from skillrouter_mcp.settings import Settings, SettingsError, load_settings
 
 _FIRST_SCAN_SECONDS = 0.3
@@ -59,6 +62,8 @@ class Router:
         self._keeper: Keeper | None = None
         self._ranker = Ranker()
         self._scanned = False
+        self._shelving = threading.Lock()
+        self._shelves: dict[Roots | None, tuple[Snapshot, Shelf]] = {}
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, keep: bool = True) -> Router:
@@ -92,7 +97,7 @@ class Router:
                 self._encoder = Encoder.open(self._model, threads=self._threads)
             return self._encoder
 
-    def find(self, query: str, limit: int = 5) -> Answer:
+    def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:
         """The skills that fit the request, best first, at most `limit`; none where nothing does.
 
         A first request waits for the model, and a moment for the first look at the folders
@@ -100,24 +105,27 @@ class Router:
         While nothing can be found since the skills are still being read, the verdict is "none" of
         0 skills.
 
+        Args:
+            roots: where to look; by default in those of the settings.
+
         Raises:
             ValueError: `limit` is less than 1.
             DatabaseError: the index cannot be read.
             ModelError: the model cannot be used.
             NotKeptError: nothing can be found, and the folders cannot be read into the index.
         """
-        answer = self.rank(query, limit)
+        answer = self.rank(query, limit, roots)
         if answer.verdict == "none":
             return replace(answer, matches=())
         worth = (match for match in answer.matches[1:] if match.score >= _LEAST_SCORE)
         return replace(answer, matches=(*answer.matches[:1], *worth))
 
-    def rank(self, query: str, limit: int) -> Answer:
+    def rank(self, query: str, limit: int, roots: Roots | None = None) -> Answer:
         """As `find`, with the best candidates even where they do not fit."""
         if limit < 1:
             raise ValueError(f"limit must be 1 or more, not {limit}")
-        scanned = self.wait_for_skills()
-        snapshot = self.library.snapshot
+        scanned = self.wait_for_skills(roots)
+        snapshot = self.library.view(roots)
         skills = len(snapshot.visible)
         if not skills:
             return Answer((), "empty" if scanned else "none", 0, 0)
@@ -126,9 +134,10 @@ class Router:
             ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
         except DamagedWordsError:
             self.library.mend_words(words)
-            snapshot, words = self.library.snapshot, self.library.words
+            snapshot, words = self.library.view(roots), self.library.words
             ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
-        places = self.library.locate([ranked.document_id for ranked in ranking.ranked])
+        found = [ranked.document_id for ranked in ranking.ranked]
+        places = self.library.locate(found, roots)
         matches = tuple(
             Match(place.name, place.path, ranked.score, ranked.parts)
             for ranked in ranking.ranked
@@ -136,7 +145,43 @@ class Router:
         )
         return Answer(matches, ranking.verdict, skills, snapshot.pending)
 
-    def wait_for_skills(self) -> bool:
+    def skills_after(self, path: str, count: int, roots: Roots | None = None) -> Sequence[Location]:
+        """The next `count` skills that may be found after this path, by path, copies included.
+
+        Raises:
+            DatabaseError: the index cannot be read.
+            NotKeptError: nothing can be found, and the folders cannot be read into the index.
+        """
+        return self._shelf(roots).after(path, count)
+
+    def skill_at(self, place: str, name: str, roots: Roots | None = None) -> Location | None:
+        """The skill with this place (see `place_of`) and name that may be found; raises as
+        `skills_after` does."""
+        return self._shelf(roots).at(place, name)
+
+    def _shelf(self, roots: Roots | None) -> Shelf:
+        self.wait_for_skills(roots)
+        snapshot = self.library.view(roots)
+        with self._shelving:
+            known = self._shelves.get(roots)
+            if known is None or known[0] is not snapshot:
+                known = self._shelves[roots] = snapshot, Shelf(self.library.locations(roots))
+            return known[1]
+
+    def attend(self, roots: Roots) -> None:
+        """Has these roots kept in step too, until `leave` was called as often."""
+        self.library.attend(roots)
+        if self._keeper is not None:
+            self._keeper.look()
+
+    def leave(self, roots: Roots) -> None:
+        """Ends what one `attend` began."""
+        self.library.leave(roots)
+        if roots not in self.library.attended():
+            with self._shelving:
+                self._shelves.pop(roots, None)
+
+    def wait_for_skills(self, roots: Roots | None = None) -> bool:
         """Whether the folders have been looked through; waits longer if nothing is known yet.
 
         Raises:
@@ -144,12 +189,12 @@ class Router:
         """
         if self._keeper is None:
             return self._scanned
-        scanned = self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS)
-        if len(self.library.snapshot.visible):
+        scanned = self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS, roots)
+        if len(self.library.view(roots).visible):
             return scanned
-        scanned = scanned or self._keeper.wait_for_scan(_EMPTY_SCAN_SECONDS)
+        scanned = scanned or self._keeper.wait_for_scan(_EMPTY_SCAN_SECONDS, roots)
         complaint = self._keeper.complaint
-        if complaint and not len(self.library.snapshot.visible):
+        if complaint and not len(self.library.view(roots).visible):
             raise NotKeptError(f"the skills cannot be read into the index: {complaint}")
         return scanned
 
@@ -159,6 +204,7 @@ class Router:
         *,
         rebuild: bool = False,
         patience: float | None = None,
+        roots: Roots | None = None,
     ) -> Changes | None:
         """Reads and embeds what changed in the folders before it returns.
 
@@ -166,15 +212,21 @@ class Router:
             rebuild: forget everything first.
             patience: seconds after which embedding may be left unfinished, None for no limit;
                 with a limit, another process that is at it is not waited for.
+            roots: whose skills are waited for.
 
         Returns: what was found, or None where another process was at it.
 
         Raises:
             DatabaseError: the index cannot be written.
             ModelError: the model cannot be used.
+            NotKeptError: the thread that keeps the index in step cannot do it.
         """
         reading = progress.reading if progress else None
         embedding = progress.embedding if progress else None
+        if self._keeper is not None:
+            return self._keeper.bring_in_step(
+                reading, embedding, rebuild=rebuild, patience=patience, roots=roots
+            )
         deadline = None if patience is None else time.monotonic() + patience
         with self.library.writing(timeout=-1 if patience is None else 0) as mine:
             if not mine:

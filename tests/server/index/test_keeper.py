@@ -67,10 +67,10 @@ def _tries_again(monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -
     left = list(outcomes)
     scan = Library.scan
 
-    def outcome(library: Library) -> Any:
+    def outcome(library: Library, *progress: Any) -> Any:
         if left and (error := left.pop(0)) is not None:
             raise error
-        return scan(library)
+        return scan(library, *progress)
 
     monkeypatch.setattr(Library, "scan", outcome)
 

@@ -39,7 +39,7 @@ class _Router:
     def __init__(self) -> None:
         self.closed = False
 
-    def find(self, query: str, limit: int) -> Answer:
+    def find(self, query: str, limit: int, roots: Any = None) -> Answer:
         return ANSWER
 
     def close(self) -> None:

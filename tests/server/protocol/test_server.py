@@ -27,7 +27,7 @@ class _Router:
         self.opened.set()
         return self
 
-    def find(self, query: str, limit: int) -> Answer:
+    def find(self, query: str, limit: int, roots: Any = None) -> Answer:
         self.asked.append((query, limit))
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.protocol import skill_catalogue
 from skillrouter_mcp.protocol.skill_catalogue import SkillCatalogue
 from skillrouter_mcp.protocol.skill_files import MAX_BYTES, MAX_FILES, NotServedError
@@ -241,7 +242,12 @@ def test_hidden_skills_are_not_served(
     ],
 )
 def test_what_a_host_would_refuse_is_served_but_not_listed(
-    catalogue: SkillCatalogue, root: Path, write_skill: Any, front_matter: str, scan: Any
+    catalogue: SkillCatalogue,
+    library: Library,
+    root: Path,
+    write_skill: Any,
+    front_matter: str,
+    scan: Any,
 ) -> None:
     write_skill("complete")
     (root / "lax").mkdir()
@@ -249,7 +255,7 @@ def test_what_a_host_would_refuse_is_served_but_not_listed(
     path.write_text(f"---\n{front_matter}\n---\nBody.\n")
     scan()
     assert _listed(catalogue) == ["complete"]
-    (name,) = [s.name for s in catalogue.library.locations() if s.path == str(path)]
+    (name,) = [s.name for s in library.locations() if s.path == str(path)]
     uri = skill_uri(name, str(path))
     assert catalogue.entry(uri)["resources"][0]["uri"] == uri
 

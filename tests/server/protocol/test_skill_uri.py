@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from skillrouter_mcp.protocol.skill_uri import SkillUri, place_of, skill_uri
+from skillrouter_mcp.protocol.skill_uri import SkillUri, skill_uri
+from skillrouter_mcp.routing.shelf import place_of
 
 PATH = "/home/ada/.skills/rotate-logs/SKILL.md"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -21,10 +21,12 @@ from mcp_types import (
 
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.protocol import skill_catalogue
 from skillrouter_mcp.protocol.server import build_server
 from skillrouter_mcp.protocol.skill_uri import skill_uri
 from skillrouter_mcp.routing.answer import Answer, Match
+from skillrouter_mcp.routing.shelf import Shelf
 
 EXTENSION = "io.modelcontextprotocol/skills"
 GENERATIONS = pytest.mark.parametrize("mode", ["legacy", "auto"])
@@ -45,16 +47,17 @@ class _Router:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.waited = 0
 
-    def wait_for_skills(self) -> bool:
-        self.waited += 1
-        return True
-
-    def find(self, query: str, limit: int) -> Answer:
+    def find(self, query: str, limit: int, roots: Any = None) -> Answer:
         places = self.library.locations()
         matches = tuple(Match(place.name, place.path, 0.9, {}) for place in places)
         return Answer(matches, "match", len(places), 0)
+
+    def skills_after(self, path: str, count: int, roots: Any = None) -> Sequence[Location]:
+        return Shelf(self.library.locations()).after(path, count)
+
+    def skill_at(self, place: str, name: str, roots: Any = None) -> Location | None:
+        return Shelf(self.library.locations()).at(place, name)
 
     def close(self) -> None:
         pass
@@ -275,15 +278,6 @@ async def test_an_index_that_cannot_be_read_is_a_fault_of_the_server() -> None:
         error = await _refusal(client, "skills/list")
     assert error.code == INTERNAL_ERROR
     assert error.message == "the index is locked (skillrouter-mcp doctor tells more)"
-
-
-async def test_the_list_waits_for_the_first_look_at_the_folders(
-    connect: Connect, router: _Router
-) -> None:
-    async with connect() as client:
-        assert router.waited == 0
-        await _ask(client, "skills/list")
-    assert router.waited == 1
 
 
 async def test_resources_are_not_listed_but_their_template_is(

@@ -12,6 +12,7 @@ from skillrouter_mcp.index.errors import NotKeptError
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.routing import router as routing
 from skillrouter_mcp.routing.router import Router
+from skillrouter_mcp.routing.shelf import place_of
 from skillrouter_mcp.routing.signals import SIGNALS
 from skillrouter_mcp.settings import SettingsError, load_settings
 
@@ -166,7 +167,7 @@ def test_a_request_waits_for_what_another_process_reads(
 def test_why_nothing_can_be_read_is_told(
     tmp_path: Path, root: Path, write_skill: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scan(_: Library) -> None:
+    def scan(*_: object) -> None:
         raise OSError("no space left")
 
     write_skill("bake-bread")
@@ -181,7 +182,7 @@ def test_why_nothing_can_be_read_is_told(
 def test_what_can_be_found_is_found_though_the_folders_cannot_be_read(
     tmp_path: Path, root: Path, write_skill: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scan(_: Library) -> None:
+    def scan(*_: object) -> None:
         raise OSError("no space left")
 
     write_skill("bake-bread", body="flour and yeast")
@@ -196,3 +197,39 @@ def test_what_can_be_found_is_found_though_the_folders_cannot_be_read(
 def test_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"profile.*nonesuch.*embedded"):
         Router.open(load_settings(home=tmp_path, profile="nonesuch"))
+
+
+def test_the_list_of_skills_waits_for_the_first_look_at_the_folders(
+    tmp_path: Path, root: Path, write_skill: Any
+) -> None:
+    for name in ("three", "one", "two"):
+        write_skill(name)
+    with Router.open(load_settings(home=tmp_path / "home", roots=(root,))) as router:
+        first = router.skills_after("", 2)
+        assert [skill.name for skill in first] == ["one", "three"]
+        assert [skill.name for skill in router.skills_after(first[-1].path, 2)] == ["two"]
+        assert router.skill_at(place_of(first[0].path), "one") == first[0]
+        assert router.skill_at(place_of(first[0].path), "two") is None
+
+
+def test_each_sees_the_skills_of_its_own_roots(
+    tmp_path: Path, root: Path, write_skill: Any
+) -> None:
+    write_skill("bake-bread", "Flour, water, salt and yeast.")
+    ours, theirs = tmp_path / "ours" / ".skills", tmp_path / "theirs" / ".skills"
+    for folder, text in ((ours, "Ours has rye."), (theirs, "Theirs has spelt.")):
+        (folder / "bake-bread").mkdir(parents=True)
+        (folder / "bake-bread" / "SKILL.md").write_text(f"---\nname: bake-bread\n---\n{text}")
+    settings = load_settings(home=tmp_path / "home", roots=(root,))
+    with Router.open(settings) as router:
+        for project in (ours, theirs):
+            roots = settings.search_roots([project.parent])
+            router.attend(roots)
+            router.bring_in_step(roots=roots)
+            (match,) = router.rank("bake bread with yeast", 5, roots).matches
+            assert Path(match.path) == project / "bake-bread" / "SKILL.md"
+            (skill,) = router.skills_after("", 5, roots)
+            assert skill.path == match.path
+            router.leave(roots)
+        (match,) = router.rank("bake bread with yeast", 5).matches
+        assert Path(match.path) == root / "bake-bread" / "SKILL.md"

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from skillrouter_mcp.protocol.warm_up import WarmUp
+from skillrouter_mcp.sharing.warm_up import WarmUp
 
 
 class _Router:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from skillrouter_mcp.routing.router import Router
+from typing import Generic, Protocol, TypeVar
 
 
-class WarmUp:
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+_R = TypeVar("_R", bound=_Closes)
+
+
+class WarmUp(Generic[_R]):
     """Opens a router in a thread of its own, at most once, and hands it to whoever waits."""
 
-    def __init__(self, open_router: Callable[[], Router]) -> None:
+    def __init__(self, open_router: Callable[[], _R]) -> None:
         self._open_router = open_router
         self._lock = threading.Lock()
-        self._opening: Future[Router] | None = None
+        self._opening: Future[_R] | None = None
 
-    def start(self) -> Future[Router]:
+    def start(self) -> Future[_R]:
         """Begins to open the router, or is told of the one being opened."""
         with self._lock:
             if self._opening is None:
@@ -29,13 +33,13 @@ class WarmUp:
                 ).start()
             return self._opening
 
-    def _run(self, opening: Future[Router]) -> None:
+    def _run(self, opening: Future[_R]) -> None:
         try:
             opening.set_result(self._open_router())
         except BaseException as error:
             opening.set_exception(error)
 
-    def router(self) -> Router:
+    def router(self) -> _R:
         """The router, waiting for it if need be.
 
         Raises whatever opening it raised; the next call tries again.

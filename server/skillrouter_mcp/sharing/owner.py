@@ -1,0 +1,235 @@
+"""The owner of an index: a process that holds its models, writes it, and watches the folders.
+
+    python -m skillrouter_mcp.sharing.owner HOME PROFILE
+
+Servers start it where there is none and ask it through a channel. It ends when there is another
+one, or some time after the last of them has gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Doorway, Message
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+_LOCK_FILE = "owner.lock"
+_FIRST_SESSION_SECONDS = 10.0  # for who started it to come
+UNFIT = 3
+"""Its exit status where there can be no owner here."""
+
+
+class Owner:
+    """Answers what comes through the doorway, until nobody has been there for a while."""
+
+    def __init__(
+        self, doorway: Doorway, open_router: Callable[[], Router], about: Message, linger: float
+    ) -> None:
+        """
+        Args:
+            about: what everybody is told first.
+            linger: seconds to stay after the last one has gone.
+        """
+        from skillrouter_mcp.sharing.warm_up import WarmUp
+
+        self._doorway = doorway
+        self._warm_up: WarmUp[Router] = WarmUp(open_router)
+        self._about = about
+        self._linger = linger
+        self._change = threading.Condition()
+        self._sessions = 0
+        self._idle_since = time.monotonic() + max(0.0, _FIRST_SESSION_SECONDS - linger)
+
+    def serve(self) -> None:
+        """Returns once nobody has been there for a while."""
+        threading.Thread(target=self._accept, name="doorway", daemon=True).start()
+        self._warm_up.start()
+        with self._change:
+            while self._sessions or time.monotonic() < self._idle_since + self._linger:
+                self._change.wait(
+                    None if self._sessions else self._idle_since + self._linger - time.monotonic()
+                )
+        self._doorway.close()
+        self._warm_up.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection = self._doorway.accept()
+            except OSError:
+                return
+            threading.Thread(
+                target=self._serve, args=(connection,), name="session", daemon=True
+            ).start()
+
+    def _serve(self, connection: Connection[bytes, bytes]) -> None:
+        try:
+            channel = self._doorway.let_in(connection)
+        except ChannelClosedError:
+            return
+        with self._present():
+            session = _Session(channel, self._warm_up.router)
+            try:
+                channel.send(self._about)
+                session.run()
+            except ChannelClosedError:
+                pass
+            finally:
+                session.end()
+                channel.close()
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        with self._change:
+            self._sessions += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._sessions -= 1
+                self._idle_since = time.monotonic()
+                self._change.notify_all()
+
+
+class _Session:
+    """One connection: its roots are kept in step for as long as it lasts."""
+
+    def __init__(self, channel: Channel, router: Callable[[], Router]) -> None:
+        self._channel = channel
+        self._router = router
+        self._attended: tuple[Router, Roots] | None = None
+
+    def run(self) -> None:
+        from skillrouter_gguf import ModelError
+        from skillrouter_mcp.errors import SkillRouterError
+
+        while True:
+            message = self._channel.receive()
+            try:
+                reply = self._reply(message)
+            except ModelError as error:
+                reply = {"model_error": str(error)}
+            except SkillRouterError as error:
+                reply = {"error": str(error)}
+            except ChannelClosedError:
+                raise
+            except Exception as error:
+                _LOG.exception("a request failed")
+                reply = {"error": f"{type(error).__name__} in the owner of the index: {error}"}
+            self._channel.send(reply)
+
+    def _reply(self, message: Message) -> Message:
+        from skillrouter_mcp.sharing.messages import pack_answer, pack_location, unpack_roots
+
+        router = self._router()
+        roots = unpack_roots(message["roots"])
+        self._attend(router, roots)
+        match message["ask"]:
+            case "attend":
+                return {}
+            case "find":
+                answer = router.find(message["query"], message["limit"], roots)
+                return {"answer": pack_answer(answer)}
+            case "rank":
+                answer = router.rank(message["query"], message["limit"], roots)
+                return {"answer": pack_answer(answer)}
+            case "skills after":
+                skills = router.skills_after(message["path"], message["count"], roots)
+                return {"skills": [pack_location(skill) for skill in skills]}
+            case "skill at":
+                skill = router.skill_at(message["place"], message["name"], roots)
+                return {"skill": None if skill is None else pack_location(skill)}
+            case "bring in step":
+                changes = router.bring_in_step(
+                    self,
+                    rebuild=message["rebuild"],
+                    patience=message["patience"],
+                    roots=roots,
+                )
+                return {"changes": changes and changes.counts()}
+        return {"error": "the owner of the index does not know this request"}
+
+    def _attend(self, router: Router, roots: Roots) -> None:
+        if self._attended is not None and self._attended[1] == roots:
+            return
+        router.attend(roots)
+        self.end()
+        self._attended = router, roots
+
+    def reading(self, done: int, total: int) -> None:
+        """Passes on how many of the changed files were read."""
+        self._tell(reading=[done, total])
+
+    def embedding(self, done: int, total: int) -> None:
+        """Passes on how many skills were embedded."""
+        self._tell(embedding=[done, total])
+
+    def _tell(self, **progress: Any) -> None:
+        self._channel.send(progress)
+
+    def end(self) -> None:
+        if self._attended is not None:
+            router, roots = self._attended
+            router.leave(roots)
+            self._attended = None
+
+
+def about(profile: str) -> Message:
+    """What the two sides of a channel must agree in, and which process this is."""
+    return {"version": version("skillrouter-mcp"), "profile": profile, "pid": os.getpid()}
+
+
+def own(settings: Settings, doorway: Doorway) -> None:
+    """Owns the index of these settings until nobody needs it."""
+    from skillrouter_mcp.routing.router import Router
+
+    open_router = partial(Router.open, settings.model_copy(update={"roots": (), "project": None}))
+    Owner(doorway, open_router, about(settings.profile), settings.linger).serve()
+
+
+def main(home: Path, profile: str) -> int:
+    logging.basicConfig(
+        stream=sys.stderr, level="WARNING", format=f"%(asctime)s {os.getpid()} %(message)s"
+    )
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started it
+    lock = FileLock(home / _LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return 0
+    except (OSError, NotImplementedError) as error:
+        _LOG.error("%s cannot be locked: %s", home / _LOCK_FILE, error)
+        return UNFIT
+    try:
+        doorway = Doorway(home)
+    except OSError as error:
+        _LOG.error("there can be no channel to others: %s", error)
+        return UNFIT
+    from skillrouter_mcp.settings import load_settings
+
+    own(load_settings(home=home, profile=profile), doorway)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

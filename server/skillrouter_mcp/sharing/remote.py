@@ -1,0 +1,233 @@
+"""A router in another process: the owner's, started where there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from skillrouter_mcp.errors import SkillRouterError
+from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Message, connect
+from skillrouter_mcp.sharing.messages import OwnerError, pack_roots, unpack_answer
+from skillrouter_mcp.sharing.spawning import LOG_FILE, Spawner, UnfitError
+
+if TYPE_CHECKING:
+    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.store import Location
+    from skillrouter_mcp.index.synchroniser import Changes
+    from skillrouter_mcp.routing.answer import Answer
+    from skillrouter_mcp.routing.router import IndexProgress
+    from skillrouter_mcp.settings import Settings
+
+_CONNECT_SECONDS = 30.0
+_GREETING_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_ANSWER_SECONDS = 120.0  # between two messages of an owner that works for us
+_ATTEMPTS = 12  # owners that may end over a request before it is given up
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between owners that end at once
+_NAP_SECONDS = 2.0  # that an owner must last not to count as one that ended at once
+
+
+class AloneError(SkillRouterError):
+    """There is no owner that could be asked; says why."""
+
+
+class RemoteRouter:
+    """Has the owner find skills; a request that it leaves unanswered goes to the next owner.
+
+    To be used from any thread. As long as it is open there is an owner.
+    """
+
+    def __init__(self, settings: Settings, *, start: bool = True) -> None:
+        """Connects to the owner of the index of these settings.
+
+        Args:
+            start: whether to start an owner where there is none, now or later.
+
+        Raises:
+            AloneError: there is none and none can be started, or it is of another version.
+        """
+        self._home = settings.home
+        self._profile = settings.profile
+        self._roots = settings.search_roots()
+        self._start = start
+        self._lock = threading.Lock()
+        self._idle: list[Channel] = []
+        self._connecting = threading.Lock()
+        self._spawner = Spawner(self._home, self._profile)
+        self._closed = threading.Event()
+        self._presence = self._connect()
+        if start:
+            threading.Thread(target=self._stay, name="presence", daemon=True).start()
+
+    def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:
+        """As `Router.find`."""
+        reply = self._ask("find", roots, query=query, limit=limit)
+        return unpack_answer(reply["answer"])
+
+    def rank(self, query: str, limit: int, roots: Roots | None = None) -> Answer:
+        """As `Router.rank`."""
+        reply = self._ask("rank", roots, query=query, limit=limit)
+        return unpack_answer(reply["answer"])
+
+    def skills_after(self, path: str, count: int, roots: Roots | None = None) -> Sequence[Location]:
+        """As `Router.skills_after`."""
+        from skillrouter_mcp.index.store import Location
+
+        reply = self._ask("skills after", roots, path=path, count=count)
+        return [Location(*skill) for skill in reply["skills"]]
+
+    def skill_at(self, place: str, name: str, roots: Roots | None = None) -> Location | None:
+        """As `Router.skill_at`."""
+        from skillrouter_mcp.index.store import Location
+
+        skill = self._ask("skill at", roots, place=place, name=name)["skill"]
+        return None if skill is None else Location(*skill)
+
+    def bring_in_step(
+        self,
+        progress: IndexProgress | None = None,
+        *,
+        rebuild: bool = False,
+        patience: float | None = None,
+        roots: Roots | None = None,
+    ) -> Changes | None:
+        """As `Router.bring_in_step`."""
+        from skillrouter_mcp.index.synchroniser import Changes
+
+        reply = self._ask(
+            "bring in step", roots, progress=progress, rebuild=rebuild, patience=patience
+        )
+        counts = reply["changes"]
+        return None if counts is None else Changes(**counts)
+
+    def close(self) -> None:
+        """Leaves the owner, which ends some time after the last one has left."""
+        self._closed.set()
+        with self._lock:
+            channels = [self._presence, *self._idle]
+            self._idle.clear()
+        for channel in channels:
+            channel.close()
+
+    def __enter__(self) -> RemoteRouter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(
+        self, what: str, roots: Roots | None, progress: IndexProgress | None = None, **more: Any
+    ) -> Message:
+        message = {"ask": what, "roots": pack_roots(self._roots if roots is None else roots)}
+        for _ in range(_ATTEMPTS):
+            channel = self._channel()
+            try:
+                reply = _exchange(channel, message | more, progress)
+            except ChannelClosedError:
+                channel.close()
+                continue
+            except TimeoutError:
+                channel.close()
+                raise OwnerError(
+                    f"the process that searches the index has not answered for "
+                    f"{_ANSWER_SECONDS:.0f} s (see {self._home / LOG_FILE})"
+                ) from None
+            except BaseException:
+                channel.close()
+                raise
+            with self._lock:
+                self._idle.append(channel)
+            return _unless_error(reply)
+        raise OwnerError(
+            f"the process that searches the index has ended {_ATTEMPTS} times over this request"
+        )
+
+    def _channel(self) -> Channel:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _stay(self) -> None:
+        """Keeps a connection open, by which the owner knows of this process and its roots; if it
+        breaks, sees to it that there is another owner."""
+        pause = _FIRST_PAUSE
+        while not self._closed.is_set():
+            began = time.monotonic()
+            with suppress(ChannelClosedError):
+                self._presence.send({"ask": "attend", "roots": pack_roots(self._roots)})
+                while True:
+                    self._presence.receive()
+            self._presence.close()
+            if time.monotonic() - began > _NAP_SECONDS:
+                pause = _FIRST_PAUSE
+            else:
+                self._closed.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            while not self._closed.is_set():
+                try:
+                    self._presence = self._connect()
+                    break
+                except AloneError:
+                    self._closed.wait(_LONGEST_PAUSE)
+
+    def _connect(self) -> Channel:
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        with self._connecting, self._spawner:
+            while not self._closed.is_set():
+                with suppress(ChannelClosedError):
+                    return self._greeted(connect(self._home))
+                if not self._start:
+                    raise AloneError("no process holds the models")
+                try:
+                    self._spawner.see_to_it()
+                except UnfitError as error:
+                    raise AloneError(str(error)) from error
+                if time.monotonic() > deadline:
+                    raise AloneError(
+                        f"the process that holds the models has not answered for "
+                        f"{_CONNECT_SECONDS:.0f} s (see {self._home / LOG_FILE})"
+                    )
+                self._closed.wait(_POLL_SECONDS)
+        raise AloneError("the router has been closed")
+
+    def _greeted(self, channel: Channel) -> Channel:
+        try:
+            about = channel.receive(_GREETING_SECONDS)
+        except TimeoutError:
+            channel.close()
+            raise AloneError("the process that holds the models does not answer") from None
+        for key, mine in (("version", version("skillrouter-mcp")), ("profile", self._profile)):
+            if about.get(key) != mine:
+                channel.close()
+                raise AloneError(
+                    f"the process that holds the models ({about.get('pid')}) has {key} "
+                    f"{about.get(key)}, this one {mine}"
+                )
+        return channel
+
+
+def _exchange(channel: Channel, message: Message, progress: IndexProgress | None) -> Message:
+    channel.send(message)
+    while True:
+        reply = channel.receive(_ANSWER_SECONDS)
+        if "reading" in reply and progress is not None:
+            progress.reading(*reply["reading"])
+        if "embedding" in reply and progress is not None:
+            progress.embedding(*reply["embedding"])
+        if not reply.keys() & {"reading", "embedding"}:
+            return reply
+
+
+def _unless_error(reply: Message) -> Message:
+    if "model_error" in reply:
+        from skillrouter_gguf import ModelError
+
+        raise ModelError(reply["model_error"])
+    if "error" in reply:
+        raise OwnerError(reply["error"])
+    return reply
