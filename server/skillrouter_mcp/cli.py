@@ -167,16 +167,19 @@ def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json
     """Find the skills that fit QUERY ("-" reads it from stdin)."""
     from skillrouter_mcp.console import index_progress, print_answer, print_passed_over
     from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.sharing.remote import running_owner
 
     if query == "-":
         query = sys.stdin.buffer.read().decode(errors="replace")
     query = _without_surrogates(query)
     if not query.strip():
         raise click.UsageError("QUERY is empty; say what you want to do.")
-    with Router.open(_settings(roots=roots), keep=False) as router:
+    settings = _settings(roots=roots)
+    with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
+        finder = owner or router
         with index_progress() as progress:
-            router.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
-        answer = router.rank(query, limit) if explain else router.find(query, limit)
+            finder.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
+        answer = finder.rank(query, limit) if explain else finder.find(query, limit)
         print_passed_over(router.library)
         print_answer(answer, explain=explain, as_json=as_json)
 
@@ -195,10 +198,13 @@ def index(rebuild: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Bring the index in step with the folders."""
     from skillrouter_mcp.console import index_progress, print_index
     from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.sharing.remote import running_owner
 
-    with Router.open(_settings(roots=roots), keep=False) as router:
+    settings = _settings(roots=roots)
+    with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
         with index_progress() as progress:
-            report = router.bring_in_step(progress, rebuild=rebuild)
+            report = (owner or router).bring_in_step(progress, rebuild=rebuild)
+        router.library.refresh()
         print_index(router.library, report, as_json=as_json)
 
 

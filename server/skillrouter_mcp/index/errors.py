@@ -17,5 +17,9 @@ class DamagedDatabaseError(DatabaseError):
     """The file is not a database of ours, or is damaged: only making it anew helps."""
 
 
+class QuarantinedError(SkillRouterError):
+    """A text that has ended llama.cpp before is kept from it."""
+
+
 class NotKeptError(SkillRouterError):
     """Nothing can be found, since the folders cannot be brought into the index; says why."""

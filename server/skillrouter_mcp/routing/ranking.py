@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from skillrouter_gguf import Encoder
+from skillrouter_gguf import Model
+from skillrouter_mcp.index.errors import QuarantinedError
 from skillrouter_mcp.index.library import Snapshot
+from skillrouter_mcp.index.mirror import Floats
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Verdict
 from skillrouter_mcp.routing.fusion import Weights, load_weights
@@ -32,6 +36,15 @@ class Ranking:
     verdict: Verdict
 
 
+class QueryEncoder(Protocol):
+    """What turns requests into unit vectors, shape (texts, dimensions)."""
+
+    @property
+    def model(self) -> Model: ...
+
+    def encode_queries(self, texts: Sequence[str]) -> Floats: ...
+
+
 class Ranker:
     """Ranks the documents of a snapshot."""
 
@@ -39,11 +52,11 @@ class Ranker:
         self._weights = weights or load_weights()
 
     def rank(
-        self, query: str, snapshot: Snapshot, words: WordIndex, encoder: Encoder, limit: int
+        self, query: str, snapshot: Snapshot, words: WordIndex, encoder: QueryEncoder, limit: int
     ) -> Ranking:
         """The best `limit` documents."""
         request = read_request(query, words, encoder.model.languages)
-        vector = encoder.encode_queries([request.gist])[0] if request.gist else None
+        vector = _vector(request.gist, encoder)
         candidates = gather(request, vector, snapshot, words)
         parts = self._weights.parts(candidates)
         sums = parts.sum(axis=1)
@@ -70,3 +83,13 @@ class Ranker:
         if best >= thresholds.match:
             return "match"
         return "weak" if best >= thresholds.weak else "none"
+
+
+def _vector(gist: str, encoder: QueryEncoder) -> Floats | None:
+    if not gist:
+        return None
+    try:
+        vector: Floats = encoder.encode_queries([gist])[0]
+    except QuarantinedError:
+        return None
+    return vector

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from types import TracebackType
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library, Roots, Snapshot
+from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
@@ -50,6 +52,11 @@ def encoder_of(settings: Settings) -> Model:
     return catalogue.model(profile.encoder)
 
 
+def engine_key(model: Model) -> str:
+    """What the engine computes with: the model's file and llama.cpp's version."""
+    return f"{model.sha256} {version('llama-cpp-python')}"
+
+
 class Router:
     """Finds skills. Open one with `Router.open`, use it from any thread, close it in the end."""
 
@@ -57,7 +64,7 @@ class Router:
         self.library = library
         self._model = model
         self._threads = threads
-        self._encoder: Encoder | None = None
+        self._encoder: GuardedEncoder | None = None
         self._encoder_lock = threading.Lock()
         self._keeper: Keeper | None = None
         self._ranker = Ranker()
@@ -86,7 +93,7 @@ class Router:
             router._keeper.start()
         return router
 
-    def encoder(self) -> Encoder:
+    def encoder(self) -> GuardedEncoder:
         """The encoder, its model loaded at the first call.
 
         Raises:
@@ -94,7 +101,10 @@ class Router:
         """
         with self._encoder_lock:
             if self._encoder is None:
-                self._encoder = Encoder.open(self._model, threads=self._threads)
+                quarantine = Quarantine(self.library.home, engine_key(self._model))
+                quarantine.arm()
+                encoder = Encoder.open(self._model, threads=self._threads)
+                self._encoder = GuardedEncoder(encoder, quarantine)
             return self._encoder
 
     def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:

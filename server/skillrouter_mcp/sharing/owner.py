@@ -166,7 +166,7 @@ class _Session:
                     patience=message["patience"],
                     roots=roots,
                 )
-                return {"changes": changes and changes.counts()}
+                return {"changes": None if changes is None else changes.counts()}
         return {"error": "the owner of the index does not know this request"}
 
     def _attend(self, router: Router, roots: Roots) -> None:

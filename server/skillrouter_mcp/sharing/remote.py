@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -209,6 +209,18 @@ class RemoteRouter:
                     f"{about.get(key)}, this one {mine}"
                 )
         return channel
+
+
+@contextmanager
+def running_owner(settings: Settings) -> Iterator[RemoteRouter | None]:
+    """The owner of the index of these settings, None where none runs that could be asked."""
+    try:
+        owner = RemoteRouter(settings, start=False)
+    except AloneError:
+        yield None
+        return
+    with owner:
+        yield owner
 
 
 def _exchange(channel: Channel, message: Message, progress: IndexProgress | None) -> Message:
