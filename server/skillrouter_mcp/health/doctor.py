@@ -39,6 +39,11 @@ def examine(
 
         findings += check_model(settings)
         findings += check_index(settings, progress)
+        if not _is_broken(findings, "models", "index"):
+            from skillrouter_mcp.health.owner import check_owner, check_quarantine
+
+            findings += check_quarantine(settings)
+            findings += check_owner(settings)
     findings += check_watching(settings)
     if engines:
         from skillrouter_mcp.health.library import check_library

@@ -175,6 +175,20 @@ class Encoding:
                 known[digest] = int(found)
         return known
 
+    def documents_of(self, digests: Sequence[bytes]) -> list[int]:
+        """Ids of the documents of which these passages stand.
+
+        Args:
+            digests: SHA-256 of the passages' texts.
+        """
+        passages = self._known(digests).values()
+        rows = self._database.rows(
+            "SELECT DISTINCT document_id FROM view WHERE encoding_id = ? "
+            "AND passage_id IN (SELECT value FROM json_each(?))",
+            (self._id, json.dumps(list(passages))),
+        )
+        return [row[0] for row in rows]
+
     def layout(self, view: str) -> list[tuple[int, int]]:
         """Rows (document id, passage id) of one view, sorted by document and ordinal."""
         return [

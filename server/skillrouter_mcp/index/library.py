@@ -352,6 +352,16 @@ class Library:
         """Where to read each of these documents, those that are gone left out."""
         return self._requests.locate(document_ids, self.roots if roots is None else roots)
 
+    def locate_texts(self, digests: Sequence[bytes]) -> list[Location]:
+        """Where the skills lie of which these texts were embedded.
+
+        Args:
+            digests: SHA-256 of the texts.
+        """
+        encoding = Encoding.find(self._database, self._fingerprint)
+        documents = [] if encoding is None else encoding.documents_of(digests)
+        return sorted(self.locate(documents).values(), key=lambda place: place.path)
+
     def locations(self, roots: Roots | None = None) -> list[Location]:
         """Every skill that may be found, its copies included, sorted by path."""
         return self._requests.locations(self.roots if roots is None else roots)

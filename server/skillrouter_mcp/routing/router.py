@@ -178,6 +178,14 @@ class Router:
                 known = self._shelves[roots] = snapshot, Shelf(self.library.locations(roots))
             return known[1]
 
+    def status(self) -> dict[str, str]:
+        """What keeps folders from being watched and the index from being kept, in sentences."""
+        keeper = self._keeper
+        return {
+            "unwatched": keeper.unwatched if keeper else "",
+            "complaint": keeper.complaint if keeper else "",
+        }
+
     def attend(self, roots: Roots) -> None:
         """Has these roots kept in step too, until `leave` was called as often."""
         self.library.attend(roots)

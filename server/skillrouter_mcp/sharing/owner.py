@@ -88,7 +88,7 @@ class Owner:
         except ChannelClosedError:
             return
         with self._present():
-            session = _Session(channel, self._warm_up.router)
+            session = _Session(channel, self._warm_up.router, lambda: self._sessions)
             try:
                 channel.send(self._about)
                 session.run()
@@ -114,9 +114,12 @@ class Owner:
 class _Session:
     """One connection: its roots are kept in step for as long as it lasts."""
 
-    def __init__(self, channel: Channel, router: Callable[[], Router]) -> None:
+    def __init__(
+        self, channel: Channel, router: Callable[[], Router], sessions: Callable[[], int]
+    ) -> None:
         self._channel = channel
         self._router = router
+        self._sessions = sessions
         self._attended: tuple[Router, Roots] | None = None
 
     def run(self) -> None:
@@ -147,6 +150,9 @@ class _Session:
         match message["ask"]:
             case "attend":
                 return {}
+            case "status":
+                of_process = {"pid": os.getpid(), "sessions": self._sessions()}
+                return {"status": router.status() | of_process}
             case "find":
                 answer = router.find(message["query"], message["limit"], roots)
                 return {"answer": pack_answer(answer)}

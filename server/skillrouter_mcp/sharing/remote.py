@@ -32,7 +32,15 @@ _NAP_SECONDS = 2.0  # that an owner must last not to count as one that ended at 
 
 
 class AloneError(SkillRouterError):
-    """There is no owner that could be asked; says why."""
+    """There is no owner that could be asked; says why.
+
+    Attributes:
+        about: what the owner said of itself that could not be asked, None where there is none.
+    """
+
+    def __init__(self, reason: str, about: Message | None = None) -> None:
+        super().__init__(reason)
+        self.about = about
 
 
 class RemoteRouter:
@@ -59,9 +67,12 @@ class RemoteRouter:
         self._connecting = threading.Lock()
         self._spawner = Spawner(self._home, self._profile)
         self._closed = threading.Event()
-        self._presence = self._connect()
+        channel = self._connect()
         if start:
+            self._presence = channel
             threading.Thread(target=self._stay, name="presence", daemon=True).start()
+        else:
+            self._idle.append(channel)
 
     def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:
         """As `Router.find`."""
@@ -104,12 +115,19 @@ class RemoteRouter:
         counts = reply["changes"]
         return None if counts is None else Changes(**counts)
 
+    def status(self) -> Message:
+        """What the owner says of itself: `Router.status`, and how many connections it has."""
+        status: Message = self._ask("status", None)["status"]
+        return status
+
     def close(self) -> None:
         """Leaves the owner, which ends some time after the last one has left."""
         self._closed.set()
         with self._lock:
-            channels = [self._presence, *self._idle]
+            channels = list(self._idle)
             self._idle.clear()
+            if self._start:
+                channels.append(self._presence)
         for channel in channels:
             channel.close()
 
@@ -200,13 +218,14 @@ class RemoteRouter:
             about = channel.receive(_GREETING_SECONDS)
         except TimeoutError:
             channel.close()
-            raise AloneError("the process that holds the models does not answer") from None
+            raise AloneError("the process that holds the models does not answer", {}) from None
         for key, mine in (("version", version("skillrouter-mcp")), ("profile", self._profile)):
             if about.get(key) != mine:
                 channel.close()
                 raise AloneError(
                     f"the process that holds the models ({about.get('pid')}) has {key} "
-                    f"{about.get(key)}, this one {mine}"
+                    f"{about.get(key)}, this one {mine}",
+                    about,
                 )
         return channel
 
