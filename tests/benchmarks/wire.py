@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 COMMAND = str(Path(sys.executable).with_name("skillrouter-mcp"))
 
 
@@ -21,6 +23,7 @@ class Wire:
             **os.environ,
             "SKILLROUTER_HOME": str(home),
             "SKILLROUTER_ROOTS": str(roots),
+            "SKILLROUTER_LINGER": "0",
         }
         self.spawned = time.perf_counter()
         self._process = subprocess.Popen(
@@ -28,9 +31,11 @@ class Wire:
         )
         self._id = 0
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    def memory(self) -> int:
+        """Bytes that the server and the owner that it has started hold."""
+        server = psutil.Process(self._process.pid)
+        processes = [server, *server.children(recursive=True)]
+        return sum(process.memory_info().rss for process in processes)
 
     def request(self, method: str, **params: Any) -> dict[str, Any]:
         """Sends a request and waits for its result."""

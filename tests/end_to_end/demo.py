@@ -30,7 +30,11 @@ async def server(root: Path, home: Path) -> AsyncIterator[Client]:
     """A client of a server over this folder of skills, once everything in it is embedded."""
     parameters = StdioServerParameters(
         command=str(Path(sys.executable).with_name("skillrouter-mcp")),
-        env={"SKILLROUTER_HOME": str(home), "SKILLROUTER_ROOTS": str(root)},
+        env={
+            "SKILLROUTER_HOME": str(home),
+            "SKILLROUTER_ROOTS": str(root),
+            "SKILLROUTER_LINGER": "0",
+        },
     )
     async with Client(stdio_client(parameters)) as client:
         while await _pending(client):
