@@ -74,6 +74,29 @@ def test_the_home_folder_as_project_is_not_walked_twice(
     assert [root.path for root in load_settings().search_roots()] == [tmp_path / ".skills"]
 
 
+def test_the_projects_of_a_client_count_where_no_setting_names_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    projects = [tmp_path / "one", tmp_path / "two", tmp_path / "one"]
+    assert load_settings().search_roots(projects) == (
+        Root(tmp_path / "one" / ".skills", "project"),
+        Root(tmp_path / "two" / ".skills", "project"),
+        Root(tmp_path / ".skills", "user"),
+    )
+    monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(tmp_path / "named"))
+    assert load_settings().search_roots(projects)[0].path == tmp_path / "named" / ".skills"
+    assert len(load_settings().search_roots(projects)) == 2
+
+
+@pytest.mark.parametrize("seconds", ["-1", "inf", "nan", "soon"])
+def test_the_owner_cannot_linger_for_any_odd_time(
+    monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    monkeypatch.setenv("SKILLROUTER_LINGER", seconds)
+    with pytest.raises(SettingsError, match="linger"):
+        load_settings()
+
+
 def test_a_bad_value_is_named_with_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKILLROUTER_THREADS", "many")
     with pytest.raises(SettingsError, match=r"threads.*integer"):
