@@ -202,11 +202,15 @@ class Router:
     def wait_for_skills(self, roots: Roots | None = None) -> bool:
         """Whether the folders have been looked through; waits longer if nothing is known yet.
 
+        Roots that nobody attends to are attended to from now on.
+
         Raises:
             NotKeptError: nothing can be found, and the folders cannot be read into the index.
         """
         if self._keeper is None:
             return self._scanned
+        if roots is not None and roots not in self.library.attended():
+            self.attend(roots)
         scanned = self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS, roots)
         if len(self.library.view(roots).visible):
             return scanned
@@ -229,7 +233,8 @@ class Router:
         Args:
             rebuild: forget everything first.
             patience: seconds after which embedding may be left unfinished, None for no limit;
-                with a limit, another process that is at it is not waited for.
+                with a limit, another process that is at it is not waited for, and an index that
+                cannot be written is left as it is.
             roots: whose skills are waited for.
 
         Returns: what was found, or None where another process was at it.
@@ -245,6 +250,8 @@ class Router:
             return self._keeper.bring_in_step(
                 reading, embedding, rebuild=rebuild, patience=patience, roots=roots
             )
+        if self.library.unwritable and patience is not None:
+            return None
         deadline = None if patience is None else time.monotonic() + patience
         with self.library.writing(timeout=-1 if patience is None else 0) as mine:
             if not mine:

@@ -233,3 +233,15 @@ def test_each_sees_the_skills_of_its_own_roots(
             router.leave(roots)
         (match,) = router.rank("bake bread with yeast", 5).matches
         assert Path(match.path) == root / "bake-bread" / "SKILL.md"
+
+
+def test_roots_that_nobody_attends_to_are_read_when_they_are_asked_for(
+    tmp_path: Path, root: Path
+) -> None:
+    project = tmp_path / "project" / ".skills" / "bake-bread"
+    project.mkdir(parents=True)
+    (project / "SKILL.md").write_text("---\nname: bake-bread\n---\nFlour and yeast.")
+    settings = load_settings(home=tmp_path / "home", roots=(root,))
+    with Router.open(settings) as router:
+        (match,) = router.rank("bread", 5, settings.search_roots([tmp_path / "project"])).matches
+    assert match.name == "bake-bread"
