@@ -7,6 +7,7 @@ from skillrouter_install.clients import Client, Detected, clients, detect, find_
 from skillrouter_install.configured import ConfiguredServer, configured
 from skillrouter_install.environment import Environment
 from skillrouter_install.errors import ConfigSyntaxError, InstallError
+from skillrouter_install.lock import locked
 from skillrouter_install.name_only import (
     NameOnly,
     plan_full_listing,
@@ -41,6 +42,7 @@ __all__ = [
     "configured",
     "detect",
     "find_client",
+    "locked",
     "own_skills",
     "plan_adoption",
     "plan_full_listing",

@@ -14,6 +14,7 @@ from skillrouter_install import shapes
 from skillrouter_install.errors import InstallError
 from skillrouter_install.own_command import OwnCommand, Scope
 from skillrouter_install.own_skills import SHARED_FOLDER, OwnSkills, managed_by_hermes
+from skillrouter_install.passing import AS_THE_SDK, EVERYTHING, Passing
 from skillrouter_install.patience import Patience
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from skillrouter_install.server_entry import ServerEntry
 
 
+# What the reference SDKs give a request; so does Cursor, by the log in microsoft/mcp issue 1045.
 _USUAL_PATIENCE = Patience(60)
 
 
@@ -39,8 +41,7 @@ class Client:
     one, from being used. `programs` and `traces` betray that it is on the machine: where no trace
     is given, the folder of its config file. `hook_files` are for the prompt hook, user's and
     project's; `skills` says where it keeps skills of its own, None where that is not known.
-    `patience` is how long it waits for a server, which gets no more of its environment than the
-    system's own variables where the client `filters_environment`.
+    `patience` is how long it waits for a server, `passes` what of its environment that gets.
     """
 
     id: str
@@ -62,7 +63,7 @@ class Client:
     skills: OwnSkills | None = None
     then: str = ""
     patience: Patience = _USUAL_PATIENCE
-    filters_environment: bool = True
+    passes: Passing = AS_THE_SDK
 
     def scopes(self) -> tuple[Scope, ...]:
         """The scopes that it has files for."""
@@ -146,7 +147,7 @@ _CLIENTS = (
         ),
         then="Start a new session; `claude mcp list` shows whether it connects.",
         patience=Patience(30, variable="MCP_TIMEOUT", unit=0.001, always_loaded=5),
-        filters_environment=False,
+        passes=EVERYTHING,  # seen in 2.1.197
     ),
     Client(
         "claude-desktop",
@@ -177,7 +178,13 @@ _CLIENTS = (
             managed=managed_by_hermes,
         ),
         then="Start a new session; `hermes mcp test skillrouter` shows whether it connects.",
+        # `_DEFAULT_CONNECT_TIMEOUT` and `_build_safe_env` in tools/mcp_tool.py of 0.19.0.
         patience=Patience(60, "connect_timeout"),
+        passes=Passing(
+            frozenset({"HOME", "LANG", "LC_ALL", "PATH", "SHELL", "TERM", "TMPDIR", "USER"}),
+            AS_THE_SDK.windows_names | {"COMSPEC", "OS", "PROGRAMDATA", "TMP", "WINDIR"},
+            prefixes=("XDG_",),
+        ),
     ),
     Client(
         "codex",
@@ -196,7 +203,14 @@ _CLIENTS = (
             limit="beyond 2 % of its context it leaves skills out",
         ),
         then="Start a new session. A project's own file counts once Codex trusts the project.",
+        # `DEFAULT_STARTUP_TIMEOUT` in codex-mcp/src/rmcp_client.rs is 30 s now and was 10 s;
+        # `DEFAULT_ENV_VARS` in rmcp-client/src/utils.rs.
         patience=Patience(10, "startup_timeout_sec"),
+        passes=Passing(
+            frozenset({"HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR"})
+            | {"TZ", "USER", "__CF_USER_TEXT_ENCODING"},
+            AS_THE_SDK.windows_names,
+        ),
     ),
     Client(
         "cursor",
@@ -231,7 +245,7 @@ _CLIENTS = (
         ),
         skills=OwnSkills((SHARED_FOLDER,)),
         then="VS Code asks once whether the server may be trusted.",
-        filters_environment=False,
+        passes=EVERYTHING,  # src/vs/workbench/api/node/extHostMcpNode.ts
     ),
     Client(
         "gemini",
@@ -252,7 +266,10 @@ _CLIENTS = (
         ),
         skills=OwnSkills((SHARED_FOLDER,)),
         then="Gemini CLI starts servers in folders that it trusts only.",
+        # `MCP_DEFAULT_TIMEOUT_MSEC` in packages/core/src/tools/mcp-client.ts, and
+        # packages/core/src/services/environmentSanitization.ts of 0.61.0.
         patience=Patience(600, "timeout", unit=0.001),
+        passes=Passing(withheld="TOKEN|SECRET|PASSW(OR)?D|KEY|AUTH|CREDENTIAL|CREDS|PRIVATE|CERT"),
     ),
     Client(
         "opencode",
@@ -269,8 +286,10 @@ _CLIENTS = (
         programs=("opencode",),
         edited_because="`opencode mcp add` sets no time limit and reformats the file",
         then="Start opencode again; `opencode mcp list` shows whether it connects.",
+        # Its schema says 5 s, its code 30 s where nothing is set; packages/opencode/src/mcp of
+        # 1.18.33.
         patience=Patience(5, "timeout", unit=0.001),
-        filters_environment=False,
+        passes=EVERYTHING,
     ),
     Client(
         "goose",
@@ -282,8 +301,9 @@ _CLIENTS = (
         windows_files=("${APPDATA}/Block/goose/config/config.yaml",),
         skills=OwnSkills((SHARED_FOLDER,)),
         then="Start a new session.",
+        # crates/goose/src/agents/extension_manager.rs clears nothing of its environment.
         patience=Patience(300, "timeout"),
-        filters_environment=False,
+        passes=EVERYTHING,
     ),
     Client(
         "openclaw",
@@ -296,6 +316,8 @@ _CLIENTS = (
         edited_because="`openclaw mcp set` rewrites the file without its comments",
         skills=OwnSkills((SHARED_FOLDER,)),
         then="`openclaw mcp doctor skillrouter --probe` shows whether it connects.",
+        # `DEFAULT_CONNECTION_TIMEOUT_MS` in src/agents/mcp-transport-config.ts of 2026.9.6.
+        patience=Patience(30, "connectionTimeoutMs", unit=0.001),
     ),
 )
 

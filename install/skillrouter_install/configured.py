@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +21,15 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"skillrouter[-_]mcp", re.IGNORECASE)
 _NAME = "skillrouter"
-# What the reference SDKs pass on to a server, and what clients that filter keep at least.
-_KEPT = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
-_KEPT_ON_WINDOWS = (
-    *("APPDATA", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT"),
-    *("PROCESSOR_ARCHITECTURE", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "USERNAME", "USERPROFILE"),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredServer:
     """A server as it stands in a client's file, right or wrong.
 
-    `command` is empty where the entry has none; `url` where it is reached over HTTP.
-    `start_seconds` is how long the client waits until it knows the tools.
+    `command` is empty where the entry has none; `url` where it is reached over HTTP. `forwarded`
+    are names of variables that the entry has passed on. `start_seconds` is how long the client
+    waits until it knows the tools.
     """
 
     client: Client
@@ -44,17 +39,17 @@ class ConfiguredServer:
     command: str
     args: tuple[str, ...]
     env: Mapping[str, str]
+    forwarded: tuple[str, ...]
     url: str
     enabled: bool
     start_seconds: float
 
     def variables(self, environment: Environment) -> dict[str, str]:
         """The environment that the client starts it with."""
-        given = dict(environment.variables)
-        if self.client.filters_environment:
-            kept = _KEPT_ON_WINDOWS if environment.platform == "windows" else _KEPT
-            given = {name: given[name] for name in kept if name in given}
-        return {**given, **self.env}
+        own = environment.variables
+        passed = self.client.passes.of(own, windows=environment.platform == "windows")
+        forwarded = {name: own[name] for name in self.forwarded if name in own}
+        return {**passed, **forwarded, **self.env}
 
 
 def configured(
@@ -105,10 +100,20 @@ def _configured(
         command,
         tuple(args),
         {str(key): str(value) for key, value in env.items()} if isinstance(env, dict) else {},
+        tuple(_forwarded(entry)),
         url if isinstance(url, str) else "",
         entry.get("enabled", True) is not False and entry.get("disabled") is not True,
         client.patience.seconds_for(entry, environment.variables),
     )
+
+
+def _forwarded(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The names under `env_vars`, which Codex has; each a text or a table with `name`."""
+    listed = entry.get("env_vars")
+    for item in listed if isinstance(listed, list) else []:
+        name = item.get("name") if isinstance(item, dict) else item
+        if isinstance(name, str):
+            yield name
 
 
 def _words(entry: Mapping[str, Any]) -> list[str]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from skillrouter_install.files import write_config
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _FILE_NAME = "installed.json"
 
@@ -91,10 +88,17 @@ class Records:
         self._save({**self._load(), (record.path, record.part): record})
 
     def forget(self, path: Path, part: str) -> None:
-        """Drop a record, if there is one."""
+        """Drop a record, if there is one; others inherit the folders made for it that they use."""
         records = self._load()
-        if records.pop((str(path), part), None):
-            self._save(records)
+        dropped = records.pop((str(path), part), None)
+        if dropped is None:
+            return
+        for key, other in records.items():
+            above = {str(folder) for folder in Path(other.path).parents}
+            used = {folder for folder in dropped.made_folders if folder in above}
+            folders = sorted({*other.made_folders, *used}, key=len)
+            records[key] = replace(other, made_folders=tuple(folders))
+        self._save(records)
 
     def _load(self) -> dict[tuple[str, str], Record]:
         """The stored records: read each time, as other plans store theirs in between."""

@@ -20,7 +20,8 @@ def claude_code(server: ServerEntry) -> dict[str, Any]:
 
 
 def plain(server: ServerEntry) -> dict[str, Any]:
-    """Claude Desktop, Cursor and OpenClaw, which have no time limit to set here."""
+    """Claude Desktop and Cursor, which have no time limit to set here, and OpenClaw, whose own will
+    do: 30 s to connect, 60 s for a request."""
     return {**command_and_args(server), **_env_if_any(server)}
 
 

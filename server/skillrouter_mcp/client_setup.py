@@ -23,6 +23,7 @@ from skillrouter_install import (
     carried_environment,
     clients,
     detect,
+    locked,
     plan_install,
     plan_uninstall,
     snippets,
@@ -154,7 +155,9 @@ def install(chosen: Sequence[Client], settings: Settings, choices: Choices) -> b
             fitting = _offered(client, make, fitting)
         return make(always_load=fitting.always_load, prompt_hook=fitting.prompt_hook)
 
-    went_well = [_carry_out(client, plan, dry_run=choices.dry_run) for client in chosen]
+    went_well = [
+        _carry_out(client, plan, settings.home, dry_run=choices.dry_run) for client in chosen
+    ]
     having_it = [client for client, well in zip(chosen, went_well, strict=True) if well]
     return _adopt(having_it, settings, choices) and all(went_well)
 
@@ -198,7 +201,9 @@ def uninstall(chosen: Sequence[Client], settings: Settings, choices: Choices) ->
     # What came last goes first, as the same file may hold both.
     latest = [client for client in adopted if client_skills.is_latest(client, settings)]
     went_well = [give_back(latest)]
-    went_well += [_carry_out(client, plan, dry_run=choices.dry_run) for client in chosen]
+    went_well += [
+        _carry_out(client, plan, settings.home, dry_run=choices.dry_run) for client in chosen
+    ]
     went_well.append(give_back([client for client in adopted if client not in latest]))
     return all(went_well)
 
@@ -252,7 +257,9 @@ def _offered(client: Client, make: Callable[..., Plan], choices: Choices) -> Cho
     return choices
 
 
-def _carry_out(client: Client, make_plan: Callable[[Client], Plan], *, dry_run: bool) -> bool:
+def _carry_out(
+    client: Client, make_plan: Callable[[Client], Plan], state: Path, *, dry_run: bool
+) -> bool:
     """Shows one client's plan and does it; whether that went well. Errors end only this client."""
     try:
         plan = make_plan(client)
@@ -262,8 +269,11 @@ def _carry_out(client: Client, make_plan: Callable[[Client], Plan], *, dry_run: 
             click.echo(f"{client.title}: {note}", err=plan.changes_anything)
         if dry_run:
             return True
-        for sentence in plan.apply():
-            click.echo(f"{client.title}: {sentence}")
+        if plan.changes_anything:
+            with locked(state):  # a plan sees for itself whether its files have changed since
+                done = plan.apply()
+            for sentence in done:
+                click.echo(f"{client.title}: {sentence}")
         if plan.then:
             click.echo(f"{client.title}: {plan.then}")
     except InstallError as error:

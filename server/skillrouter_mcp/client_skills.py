@@ -6,6 +6,7 @@ until it is found; listed by its name alone, it stays where it is and costs less
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from skillrouter_install import (
     OwnSkill,
     Told,
     detect,
+    locked,
     own_skills,
     plan_adoption,
     plan_full_listing,
@@ -108,18 +110,12 @@ def adopt(chosen: Sequence[Client], settings: Settings, way: Way, *, dry_run: bo
     Returns whether all went well: a skill that has to stay where it is is no problem.
     """
     environment = Environment.current()
-    lists, went_well = {}, True
-    for client in chosen:
-        try:
-            lists[client] = _list_of(client, environment)
-        except InstallError as error:
-            _say(client, str(error), err=True)
-            went_well = False
-        else:
-            _say(client, _cost(client, lists[client]))
     do = _move if way == "move" else _list_by_name
     try:
-        return do(lists, settings, environment, dry_run=dry_run) and went_well
+        with _alone(settings, dry_run=dry_run):
+            lists = _lists(chosen, environment)
+            went_well = len(lists) == len(set(chosen))
+            return do(lists, settings, environment, dry_run=dry_run) and went_well
     except InstallError as error:
         click.echo(_safe(str(error)), err=True)
         return False
@@ -127,27 +123,37 @@ def adopt(chosen: Sequence[Client], settings: Settings, way: Way, *, dry_run: bo
 
 def give_back(chosen: Sequence[Client], settings: Settings, *, dry_run: bool = False) -> bool:
     """Undoes what `adopt` did to the clients' skills; whether all went well."""
-    environment, state, went_well = Environment.current(), settings.home, True
     try:
-        plan = plan_return(chosen, state=state)
-        if dry_run:
-            for move in plan.moves:
-                click.echo(_safe(f"{move.target} -> {move.source}"))
-        else:
-            went_well = _tell(plan.apply())
-        for client in chosen:
-            listing = plan_full_listing(client, environment=environment, state=state)
-            if dry_run:
-                click.echo(listing.plan.diff(), nl=False)
-            else:
-                for sentence in listing.apply():
-                    _say(client, sentence)
-            if not listing.names and not any(move.client == client.id for move in plan.moves):
-                _say(client, "nothing of it is adopted", err=True)
+        with _alone(settings, dry_run=dry_run):
+            return _give_back(chosen, settings.home, dry_run=dry_run)
     except InstallError as error:
         click.echo(_safe(str(error)), err=True)
         return False
+
+
+def _give_back(chosen: Sequence[Client], state: Path, *, dry_run: bool) -> bool:
+    environment, went_well = Environment.current(), True
+    plan = plan_return(chosen, state=state)
+    if dry_run:
+        for move in plan.moves:
+            click.echo(_safe(f"{move.target} -> {move.source}"))
+    else:
+        went_well = _tell(plan.apply())
+    for client in chosen:
+        listing = plan_full_listing(client, environment=environment, state=state)
+        if dry_run:
+            click.echo(listing.plan.diff(), nl=False)
+        else:
+            for sentence in listing.apply():
+                _say(client, sentence)
+        if not listing.names and not any(move.client == client.id for move in plan.moves):
+            _say(client, "nothing of it is adopted", err=True)
     return went_well
+
+
+def _alone(settings: Settings, *, dry_run: bool) -> contextlib.AbstractContextManager[None]:
+    """Keeps other processes out, unless nothing will be changed."""
+    return contextlib.nullcontext() if dry_run else locked(settings.home)
 
 
 def has_adopted(client: Client, settings: Settings) -> bool:
@@ -191,10 +197,19 @@ def _listed(client: Client, skill: OwnSkill, override: str | None) -> Listed:
     return Listed(skill, client.skills.listed(skill.name, read.description, file))
 
 
-def _list_of(client: Client, environment: Environment) -> list[Listed]:
-    if client.skills is None:
-        raise InstallError("where it keeps skills of its own is not known")
-    return listed_skills(client, environment)
+def _lists(chosen: Iterable[Client], environment: Environment) -> dict[Client, list[Listed]]:
+    """The lists of those clients of which they can be told; says what they cost."""
+    lists = {}
+    for client in chosen:
+        try:
+            if client.skills is None:
+                raise InstallError("where it keeps skills of its own is not known")
+            lists[client] = listed_skills(client, environment)
+        except InstallError as error:
+            _say(client, str(error), err=True)
+        else:
+            _say(client, _cost(client, lists[client]))
+    return lists
 
 
 def _cost(client: Client, listed: Collection[Listed]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillrouter_mcp.skills import printable
+from skillrouter_mcp.skills import Problem, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,23 +120,34 @@ def print_answer(answer: Answer, *, explain: bool, as_json: bool) -> None:
 
 def print_passed_over(library: Library) -> None:
     """A line on stderr if something was not loaded: the first such thing, and how many more."""
-    passed_over = [
-        (str(root.path), "is not there yet")
-        for root in library.roots
-        if root.scope == "user" and not os.path.exists(root.path)  # noqa: PTH110 (never raises)
-    ]
-    passed_over += [(problem.path, problem.reason) for problem in library.problems()]
+    passed_over = _problems(library)
     if not passed_over:
         return
-    path, reason = passed_over[0]
+    first = passed_over[0]
     more = f" (and {len(passed_over) - 1} more: skillrouter-mcp index)" if passed_over[1:] else ""
-    click.echo(f"not loaded: {printable(path, _PATH_CHARACTERS)}: {reason}{more}", err=True)
+    click.echo(
+        f"not loaded: {printable(first.path, _PATH_CHARACTERS)}: {first.reason}{more}", err=True
+    )
+
+
+def _problems(library: Library) -> list[Problem]:
+    """What could not be loaded: roots that are not there, which is fine for a project's, first."""
+    told = library.problems()
+    paths = {problem.path for problem in told}
+    missing = [
+        Problem(str(root.path), root, "is not there yet")
+        for root in library.roots
+        if root.scope == "user"
+        and not os.path.exists(root.path)  # noqa: PTH110 (never raises)
+        and str(root.path) not in paths
+    ]
+    return missing + told
 
 
 def print_index(library: Library, changes: Changes | None, *, as_json: bool) -> None:
     """What `index` did, and what stands in the index now."""
     snapshot = library.snapshot
-    problems = library.problems()
+    problems = _problems(library)
     warnings = library.warnings()
     if as_json:
         print_json(

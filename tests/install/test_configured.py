@@ -87,6 +87,17 @@ def test_what_a_client_filters_does_not_reach_the_server(user: Environment) -> N
     assert server.variables(user) == {"HOME": "/home/me", "PATH": "/bin"}
 
 
+def test_what_an_entry_forwards_by_name_reaches_the_server(user: Environment) -> None:
+    file = user.home / ".codex" / "config.toml"
+    file.parent.mkdir()
+    file.write_text(
+        "[mcp_servers.skillrouter]\ncommand = '/x'\n"
+        "env_vars = ['EDITOR', {name = 'MCP_TIMEOUT', source = 'local'}, 'NONE', 1]\n"
+    )
+    (server,) = configured(find_client("codex"), user)
+    assert server.variables(user) == VARIABLES
+
+
 @pytest.mark.parametrize(
     ("entry", "variables", "seconds"),
     [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def test_records_that_cannot_be_read_are_said_and_not_used(tmp_path: Path, text:
     assert records.problem is not None
     assert "cannot be used" in records.problem
     assert records.find(FILE, "server") is None
+
+
+def test_folders_that_another_file_lies_in_are_left_to_its_record(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    one, other = config / "a" / "one", config / "b" / "other"
+    folders = (str(config), str(config / "a"))
+    first = dataclasses.replace(record(None, "x"), path=str(one), made_folders=folders)
+    second = dataclasses.replace(
+        record(None, "x"), path=str(other), made_folders=(str(config / "b"),)
+    )
+    for each in (first, second):
+        Records(tmp_path).put(each)
+    Records(tmp_path).forget(one, "server")
+    left = Records(tmp_path).find(other, "server")
+    assert left is not None
+    assert left.made_folders == (str(config), str(config / "b"))

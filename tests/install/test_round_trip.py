@@ -199,9 +199,29 @@ YAML = {
     "our name as a prefix": "mcp_servers:\n  skillrouter2:\n    command: x\n",
 }
 
+JSON5 = {
+    **JSONC,
+    "names without quotes": (
+        "{\n  mcp: {\n    servers: {\n      a: {command: 'x'},\n    },\n  },\n}\n"
+    ),
+    "single quotes": "{'theme': 'dark', 'mcp': {'servers': {'a': {'command': 'it\\'s'}}}}",
+    "numbers of all kinds": "{\n  h: 0xBEEF, p: +1, d: .5, e: 5., i: -Infinity, n: NaN, // 6\n}\n",
+    "a string over two lines": "{note: 'one \\\ntwo', mcp: {servers: {}}}\n",
+    "a container with more in it": (
+        "{\n  mcp: { // mine\n    enabled: true,\n    servers: {}, // none\n  },\n}\n"
+    ),
+    "no servers in their place": "{\n  mcp: {\n    enabled: true\n  }\n}\n",
+    "our name as a prefix, in JSON5": "{mcp: {servers: {skillrouter2: {command: 'x'}}}}\n",
+}
+
 CASES = [
     pytest.param(client, text, id=f"{client}: {name}")
-    for client, texts in (("cursor", JSONC), ("codex", TOML), ("hermes", YAML))
+    for client, texts in (
+        ("cursor", JSONC),
+        ("openclaw", JSON5),
+        ("codex", TOML),
+        ("hermes", YAML),
+    )
     for name, text in texts.items()
 ]
 
@@ -249,8 +269,17 @@ def read(environment: Environment, client: str) -> Any:
     return format_named(find_client(client).form).read(text)
 
 
+def without_empty(data: Any, keys: tuple[str, ...]) -> Any:
+    """The data less the containers on the way to the servers that hold nothing."""
+    for depth in reversed(range(len(keys))):
+        holder = find_entry(data, keys[:depth]) if depth else data
+        if isinstance(holder, dict) and not holder.get(keys[depth]):
+            holder.pop(keys[depth], None)
+    return data
+
+
 def test_there_are_thirty_shapes_of_each_format() -> None:
-    assert min(len(JSONC), len(TOML), len(YAML)) >= 30
+    assert min(map(len, (JSONC, JSON5, TOML, YAML))) >= 30
 
 
 @pytest.mark.parametrize(("client", "text"), CASES)
@@ -269,10 +298,9 @@ def test_install_and_uninstall_leave_the_file_as_it_was(
     keys = found.entry_path("skillrouter")
     assert find_entry(installed, keys) == found.shape(server)
     del find_entry(installed, keys[:-1])["skillrouter"]
-    if not find_entry(installed, keys[:-1]) and not find_entry(data_before, keys[:-1]):
-        installed.pop(keys[0])
-        data_before.pop(keys[0], None)
-    assert repr(installed) == repr(data_before)
+    assert repr(without_empty(installed, found.keys)) == repr(
+        without_empty(data_before, found.keys)
+    )
     assert path.stat().st_mode & 0o777 == 0o640
     assert path.with_name(f"{path.name}.skillrouter-backup").read_bytes() == text.encode("utf-8")
 
@@ -309,10 +337,7 @@ def test_the_entry_can_be_told_from_the_rest_without_records(
     text = text.removeprefix("\ufeff")
     path, value = found.entry_path("skillrouter"), found.shape(server)
     after = drop_entry(form, put_entry(form, text, path, value), path)
-    one, other = form.read(text), form.read(after)
-    for data in (one, other):
-        if not data.get(found.keys[0]):
-            data.pop(found.keys[0], None)
+    one, other = (without_empty(form.read(each), found.keys) for each in (text, after))
     assert repr(one) == repr(other)
 
 
@@ -369,7 +394,7 @@ def test_a_file_that_does_not_parse_is_refused_and_left_alone(
     assert everything_below(environment.home) == before
 
 
-@pytest.mark.parametrize("client", ["cursor", "codex", "hermes"])
+@pytest.mark.parametrize("client", ["cursor", "openclaw", "codex", "hermes"])
 @pytest.mark.parametrize("folder_exists", [True, False])
 def test_a_missing_file_is_created_and_deleted_again(
     environment: Environment, state: Path, server: ServerEntry, client: str, folder_exists: bool
@@ -390,6 +415,7 @@ def test_a_missing_file_is_created_and_deleted_again(
     ("client", "text"),
     [
         ("cursor", '{"mcpServers": {"a": {"command": "x"}}} // c\n'),
+        ("openclaw", "{mcp: {servers: {a: {command: 'x'}}}} // c\n"),
         ("codex", '[mcp_servers.a]\ncommand = "a" # c\n'),
         ("hermes", "mcp_servers:\n  a:\n    command: a # c\n"),
     ],

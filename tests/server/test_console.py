@@ -201,7 +201,7 @@ def test_findings_reach_no_terminal_unchecked(capsys: pytest.CaptureFixture[str]
                 text=hostile,
                 why=hostile,
                 remedy=hostile,
-                places=(hostile,),
+                places=(f"/{hostile}",),
             )
         ],
         as_json=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from skillrouter_install import (
     clients,
     configured,
     detect,
+    locked,
     plan_install,
 )
 from skillrouter_mcp.health.connection import try_connection
@@ -29,6 +30,7 @@ from skillrouter_mcp.skills import printable
 _CHARACTERS = 4_096
 _SCOPES: tuple[Scope, ...] = ("user", "project")
 _NOT_CALLED = "the client goes on without find_skill"
+_ANOTHER_PATH = "started from a desktop or a service, the client has another PATH"
 # What a project's file may set without our hesitating to start its server.
 _HARMLESS = ("SKILLROUTER_", "HF_")
 
@@ -42,6 +44,7 @@ def check_clients(
     such a file may come from strangers.
     """
     found: list[ConfiguredServer] = []
+    unknown: set[str] = set()
     for client in clients():
         for scope in _SCOPES:
             if scope == "project" and environment.project == environment.home:
@@ -49,13 +52,14 @@ def check_clients(
             try:
                 found += configured(client, environment, scope)
             except InstallError as error:
+                unknown.add(client.id)
                 yield _unparsable(client, error)
     for number, server in enumerate(found):
         progress.checking("starting the server for", number, len(found), "clients")
         yield from _check_server(server, settings, environment)
     if found:
         progress.checking("starting the server for", len(found), len(found), "clients")
-    yield from _without(environment, found)
+    yield from _without(environment, {server.client.id for server in found} | unknown)
 
 
 def _check_server(
@@ -63,7 +67,8 @@ def _check_server(
 ) -> Iterator[Finding]:
     if server.url:
         text = f"reaches the server over HTTP at {server.url}, which is not tried here"
-        yield _told(server, "http", "note", text)
+        why = "it answers only while that server runs"
+        yield _told(server, "http", "note", text, why, "skillrouter-mcp serve --http starts it")
         return
     if not server.enabled:
         text = f"the entry in {server.file} is switched off"
@@ -79,7 +84,7 @@ def _check_server(
             check,
             status,
             text,
-            _NOT_CALLED,
+            _NOT_CALLED if status == "broken" else _ANOTHER_PATH,
             f"skillrouter-mcp install {server.client.id}",
             _reinstall(server, settings, environment),
         )
@@ -191,23 +196,23 @@ def _reinstall(
     def run() -> None:
         variables = {name: value for name, value in server.env.items() if name != "PATH"}
         entry = ServerEntry(str(own), env=variables, name=server.name)
-        plan_install(
-            server.client,
-            entry,
-            environment=environment,
-            state=settings.home,
-            own_command=False,
-        ).apply()
+        with locked(settings.home):
+            plan_install(
+                server.client,
+                entry,
+                environment=environment,
+                state=settings.home,
+                own_command=False,
+            ).apply()
 
     return Mend(f"the entry of {server.client.title} starts {own} again", run)
 
 
-def _without(environment: Environment, found: Sequence[ConfiguredServer]) -> Iterator[Finding]:
-    """The clients on this machine that have no entry."""
-    having = {server.client.id for server in found}
+def _without(environment: Environment, told: Collection[str]) -> Iterator[Finding]:
+    """The clients on this machine that have no entry, but for those told of already, by id."""
     on_machine = [detected.client for detected in detect(environment)]
     for client in on_machine:
-        if client.id not in having:
+        if client.id not in told:
             yield Finding(
                 section="clients",
                 check="not-installed",
@@ -217,7 +222,7 @@ def _without(environment: Environment, found: Sequence[ConfiguredServer]) -> Ite
                 why=_NOT_CALLED,
                 remedy=f"skillrouter-mcp install {client.id}",
             )
-    if not on_machine and not found:
+    if not on_machine and not told:
         yield Finding(
             section="clients",
             check="none",

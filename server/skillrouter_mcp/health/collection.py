@@ -10,8 +10,17 @@ from typing import Literal
 
 from skillrouter_mcp.health.finding import Progress
 from skillrouter_mcp.health.near_copies import Shingler, Trigrams
+from skillrouter_mcp.health.side_by_side import side_by_side
 from skillrouter_mcp.health.steering import Suspicion, suspicions
-from skillrouter_mcp.skills import Problem, Root, SkillError, read_skill, walk
+from skillrouter_mcp.skills import (
+    Problem,
+    Root,
+    SkillError,
+    SkillFile,
+    parse_skill,
+    read_text,
+    walk,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +58,33 @@ class Collection:
 def read_collection(roots: Sequence[Root], progress: Progress) -> Collection:
     """Walks the roots and reads every skill."""
     found = walk(roots)
-    shingler = Shingler()
     skills: list[ReadSkill] = []
     problems = list(found.problems)
-    for number, file in enumerate(found.files, 1):
-        try:
-            skills.append(_read(file.path, file.root.scope, shingler))
-        except SkillError as error:
-            problems.append(Problem(file.path, file.root, error.reason))
-        progress.checking("reading", number, len(found.files), "skills")
+    done = 0
+    for part in side_by_side(_read_part, found.files):
+        done += len(part)
+        skills += (read for read in part if isinstance(read, ReadSkill))
+        problems += (read for read in part if isinstance(read, Problem))
+        progress.checking("reading", done, len(found.files), "skills")
     return Collection(tuple(skills), tuple(problems))
 
 
-def _read(path: str, scope: Literal["project", "user"], shingler: Shingler) -> ReadSkill:
-    skill = read_skill(Path(path))
+def _read_part(files: Sequence[SkillFile]) -> list[ReadSkill | Problem]:
+    shingler = Shingler()
+    return [_read(file, shingler) for file in files]
+
+
+def _read(file: SkillFile, shingler: Shingler) -> ReadSkill | Problem:
+    path = file.path
     try:
-        text = Path(path).read_text("utf-8", "replace")
-    except OSError as error:
-        raise SkillError(f"can't be read ({error.strerror}): look again") from None
+        text = read_text(Path(path), real=file.real)
+        skill = parse_skill(text, Path(path))
+    except SkillError as error:
+        return Problem(path, file.root, error.reason)
     fields = (skill.name, skill.description, skill.body)
     return ReadSkill(
         path,
-        scope,
+        file.root.scope,
         skill.name,
         skill.description,
         skill.hidden,

@@ -38,7 +38,7 @@ def try_connection(
             answer_seconds=_ANSWER_SECONDS,
         )
     except ProbeError as error:
-        yield _failure(error, patience, tell)
+        yield _failure(server, error, patience, tell)
         return
     faults = list(_faults(server, said, tell))
     yield from faults
@@ -46,7 +46,7 @@ def try_connection(
         yield _connected(server, said, tell)
 
 
-def _failure(error: ProbeError, patience: float, tell: Tell) -> Finding:
+def _failure(server: ConfiguredServer, error: ProbeError, patience: float, tell: Tell) -> Finding:
     last = error.last_words.rpartition("\n")[2]
     said = f"; the last it said: {last}" if last else ""
     if error.kind == "timeout":
@@ -59,12 +59,14 @@ def _failure(error: ProbeError, patience: float, tell: Tell) -> Finding:
         )
     if error.kind == "ended":
         text = f"the server {error} before it answered{said}"
-        return tell("ended", "broken", text, _NOT_CALLED, "start the same command by hand")
-    return tell("not-started", "broken", f"the server cannot be started: {error}", _NOT_CALLED)
+        remedy = f"{_install(server)}; if that does not help, start the same command by hand"
+        return tell("ended", "broken", text, _NOT_CALLED, remedy)
+    text = f"the server cannot be started: {error}"
+    return tell("not-started", "broken", text, _NOT_CALLED, _install(server))
 
 
 def _faults(server: ConfiguredServer, said: Probe, tell: Tell) -> Iterator[Finding]:
-    install = f"skillrouter-mcp install {server.client.id}"
+    install = _install(server)
     if said.noise:
         yield tell(
             "noise",
@@ -98,6 +100,10 @@ def _faults(server: ConfiguredServer, said: Probe, tell: Tell) -> Iterator[Findi
     if said.error:
         text = f"find_skill fails: {said.error}"
         yield tell("tool-fails", "broken", text, "an agent gets no skills", "see above")
+
+
+def _install(server: ConfiguredServer) -> str:
+    return f"skillrouter-mcp install {server.client.id}"
 
 
 def _connected(server: ConfiguredServer, said: Probe, tell: Tell) -> Finding:

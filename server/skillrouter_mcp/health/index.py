@@ -101,7 +101,10 @@ def _check_library(settings: Settings, progress: Progress, *, words: bool) -> It
         with library.writing() as mine:
             if not mine:
                 text = "another process is bringing it in step at this moment"
-                yield _finding(settings.home, "writer", "note", text)
+                why = "what it has not read yet cannot be found"
+                yield _finding(
+                    settings.home, "writer", "note", text, why, "wait, and run this again"
+                )
             elif words and (trouble := _trouble_with_words(library)):
                 yield _words(settings, progress, trouble)
             yield _agreement(library, settings, progress)

@@ -11,7 +11,7 @@ import numpy as np
 from skillrouter_mcp.health.collection import Collection, ReadSkill, read_collection
 from skillrouter_mcp.health.finding import Finding, Progress, Status
 from skillrouter_mcp.health.near_copies import Group, near_copies, skill_vectors
-from skillrouter_mcp.health.reachability import DEPTH, check_reach
+from skillrouter_mcp.health.reachability import DEPTH, Reach, check_reach
 from skillrouter_mcp.health.steering import Kind
 from skillrouter_mcp.index.mirror import Floats
 from skillrouter_mcp.routing.router import Router
@@ -19,7 +19,7 @@ from skillrouter_mcp.settings import Settings
 from skillrouter_mcp.skills import printable
 
 _PATH_CHARACTERS = 4_096
-_SECONDS = 40.0  # for all checks of the library: what is left of them goes into asking
+_SECONDS = 45.0  # for all checks of the library: what is left of them goes into asking
 _LEAST_ASKING_SECONDS = 5.0
 _TEMPLATE_MEMBERS = 10  # so many near-copies are not copied by hand
 # What agentskills.io advises for a SKILL.md: 500 lines, 5,000 tokens at some four characters each.
@@ -69,9 +69,16 @@ def _told_of(collection: Collection, router: Router | None) -> Finding:
             "put folders with a SKILL.md into ~/.skills, or name others by SKILLROUTER_ROOTS",
         )
     text = f"{count:,} were read"
-    if router is None:
-        text += "; without an index they are not compared by their vectors, nor asked for"
-    return _finding("skills", "skills", "ok" if router else "note", text)
+    if router is not None:
+        return _finding("skills", "skills", "ok", text)
+    return _finding(
+        "skills",
+        "skills",
+        "note",
+        f"{text}; without an index they are not compared by their vectors, nor looked for",
+        "some may be near-copies of others, or found by nobody",
+        "skillrouter-mcp index, then this again",
+    )
 
 
 def _check_files(collection: Collection) -> Iterator[Finding]:
@@ -231,18 +238,31 @@ def _check_reach(
             "unreachable",
             path,
             "problem",
-            f'"{names[path]}" is not among the first {DEPTH} that its own description finds',
+            f'"{names[path]}" is not among the first {DEPTH} that its own description finds, nor '
+            "by one of its sentences",
             "a request in the user's words will hardly find it",
             "say in the description what sets it apart, or remove its near-copies",
         )
-    if reach.asked < reach.of:
-        yield _finding(
-            "reach",
-            "descriptions",
-            "note",
-            f"{reach.asked:,} of {reach.of:,} skills were asked for, those with the nearest "
-            "neighbours first; there was no time for the others",
-        )
+    if reach.of:
+        yield _reach(reach)
+
+
+def _reach(reach: Reach) -> Finding:
+    """How each skill was looked for."""
+    text = f"of {reach.of:,} skills {reach.clear:,} stand out by their own words and meaning"
+    if reach.asked:
+        text += f"; of {reach.asked:,} asked for besides, {len(reach.missed):,} were not found"
+    left = reach.of - reach.clear - reach.asked
+    if not left:
+        return _finding("reach", "descriptions", "ok", text)
+    return _finding(
+        "reach",
+        "descriptions",
+        "note",
+        f"{text}; for {left:,} there was no time",
+        "some of these may be found by nobody",
+        "skillrouter-mcp doctor --root FOLDER, with a part of the skills",
+    )
 
 
 def _finding(

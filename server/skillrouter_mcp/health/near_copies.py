@@ -3,9 +3,8 @@ name, trigrams of the bodies with a Jaccard similarity over 0.6, vectors with a 
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,10 +43,13 @@ class Group:
 
 
 class Shingler:
-    """Turns bodies into sets of trigrams: three words in a row, or three ideographs."""
+    """Turns bodies into sets of trigrams: three words in a row, or three ideographs.
+
+    The same in every process, so that the work can be shared among several.
+    """
 
     def __init__(self) -> None:
-        self._vocabulary: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+        self._vocabulary = _Vocabulary()
 
     def trigrams(self, body: str) -> Trigrams:
         """Hashes of the trigrams of a body, sorted and each once; none of under three words."""
@@ -56,7 +58,19 @@ class Shingler:
         if len(ids) < 3:
             return np.zeros(0, np.uint32)
         hashes = (ids[:-2] * _MIX[0] + ids[1:-1]) * _MIX[1] + ids[2:]
-        return np.unique((hashes * _MIX[2] >> np.uint64(32)).astype(np.uint32))
+        found: Trigrams = (hashes * _MIX[2] >> np.uint64(32)).astype(np.uint32)
+        found.sort()
+        distinct: Trigrams = found[np.append(True, found[1:] != found[:-1])]
+        return distinct
+
+
+class _Vocabulary(dict[str, int]):
+    """Hashes of words, each made once."""
+
+    def __missing__(self, word: str) -> int:
+        digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        self[word] = value = int.from_bytes(digest, "little")
+        return value
 
 
 def near_copies(
@@ -96,10 +110,16 @@ def jaccard(one: Trigrams, other: Trigrams) -> float:
     return both / (len(one) + len(other) - both)
 
 
+def unit_windows(mirror: Mirror) -> Floats:
+    """The windows of a mirror, each of length 1, shape (windows, dimensions)."""
+    windows: Floats = mirror.windows.astype(np.float32)
+    windows /= np.maximum(np.linalg.norm(windows, axis=1, keepdims=True), 1e-12)
+    return windows
+
+
 def skill_vectors(mirror: Mirror) -> Floats:
     """One unit vector a document of the mirror: the mean of its label and its windows."""
-    windows = mirror.windows.astype(np.float32)
-    windows /= np.maximum(np.linalg.norm(windows, axis=1, keepdims=True), 1e-12)
+    windows = unit_windows(mirror)
     owners = np.repeat(np.arange(len(mirror.document_ids)), np.diff(mirror.starts))
     vectors: Floats = mirror.labels.copy()
     np.add.at(vectors, owners, windows)

@@ -35,10 +35,11 @@ def _alike(findings: Sequence[Finding]) -> Iterator[str]:
     for number, finding in enumerate(shown):
         mark = "*" if finding.fixable else " "
         yield f"{finding.status:>7}{mark} {finding.subject}: {finding.text}"
-        for place in finding.places[:_PLACES]:
+        places = [place for place in finding.places if place != finding.subject]
+        for place in places[:_PLACES]:
             yield f"{_INDENT}- {place}"
-        if len(finding.places) > _PLACES:
-            yield f"{_INDENT}- and {len(finding.places) - _PLACES:,} more"
+        if len(places) > _PLACES:
+            yield f"{_INDENT}- and {len(places) - _PLACES:,} more"
         following = shown[number + 1] if number + 1 < len(shown) else None
         if finding.why and (following is None or following.why != finding.why):
             yield f"{_INDENT}why: {finding.why}"

@@ -180,6 +180,8 @@ def _stuffed(lines: list[str]) -> Iterator[int]:
         if fenced or len(line) < _LEAST_LINE:
             continue
         words = _WORD.findall(line.lower())
+        if len(words) - len(set(words)) < _LEAST_REPEATS - 1:
+            continue
         counts = Counter(word for word in words if word not in _COMMON)
         most = max(counts.values(), default=0)
         if most >= _LEAST_REPEATS and most >= _LEAST_SHARE * len(words):

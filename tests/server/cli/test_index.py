@@ -48,6 +48,11 @@ def test_a_root_that_is_no_folder_is_reported(
     assert "not a folder" in problem["reason"]
 
 
+def test_a_root_that_is_not_there_is_reported(run: Run, fresh: Path, tmp_path: Path) -> None:
+    said = run("index", "--root", str(tmp_path / "gone")).stdout
+    assert f"1 could not be loaded:\n  {tmp_path / 'gone'}: is not there yet\n" in said
+
+
 def test_a_root_that_leads_back_to_itself_is_reported(
     run_json: RunJson, fresh: Path, root: Path
 ) -> None:

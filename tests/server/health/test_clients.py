@@ -67,7 +67,7 @@ def test_a_server_that_answers_is_ok(check: Check, configure: Configure, server:
 def test_an_unparsable_file_is_broken_with_its_line(check: Check, environment: Environment) -> None:
     file = environment.home / ".claude.json"
     file.write_text('{\n  "mcpServers": {\n')
-    finding = check()[0]
+    (finding,) = check()
     assert (finding.check, finding.status) == ("client-file", "broken")
     assert f"{file} does not parse: line 3" in finding.text
 

@@ -36,8 +36,10 @@ def test_a_library_without_faults_is_ok(
     write_skill("bake-bread", "Knead the dough.\n", "Bakes a loaf of rye bread.")
     bring_in_step()
     with Router.open(settings, keep=False) as router:
-        (finding,) = check_library(settings, router, Silence())
-    assert (finding.status, finding.text) == ("ok", "2 were read")
+        read, reach = check_library(settings, router, Silence())
+    assert (read.status, read.text) == ("ok", "2 were read")
+    assert (reach.status, reach.check) == ("ok", "reach")
+    assert "of 2 skills 2 stand out" in reach.text
 
 
 def test_without_an_index_it_says_what_was_left_out(settings: Settings, write_skill: Any) -> None:
@@ -179,7 +181,8 @@ def test_when_time_is_up_it_says_how_many_were_asked_for(
     monkeypatch.setattr(library, "_SECONDS", -1.0)
     monkeypatch.setattr(library, "_LEAST_ASKING_SECONDS", -1.0)
     (finding,) = _ask(settings, "reach")
-    assert finding.text.startswith("0 of 1 skills were asked for")
+    assert finding.text.startswith("of 1 skills 0 stand out")
+    assert finding.text.endswith("; for 1 there was no time")
 
 
 def test_hidden_skills_are_read_but_not_compared(settings: Settings, root: Path) -> None:
@@ -201,4 +204,4 @@ def test_progress_is_told(settings: Settings, write_skill: Any) -> None:
     write_skill("a")
     write_skill("b")
     list(check_library(settings, None, Listener()))
-    assert told == [("reading", 1, 2, "skills"), ("reading", 2, 2, "skills")]
+    assert told == [("reading", 2, 2, "skills")]

@@ -20,7 +20,8 @@ from skillrouter_gguf import Encoder, EngineError, SelfCheckError, load_catalogu
 from skillrouter_install import Environment
 from skillrouter_mcp.health import doctor, watching
 from skillrouter_mcp.health.doctor import examine
-from skillrouter_mcp.health.finding import Finding, Status
+from skillrouter_mcp.health.finding import Finding, Silence, Status
+from skillrouter_mcp.health.index import bring_in_step
 from skillrouter_mcp.health.machine import check_machine
 from skillrouter_mcp.index import database
 from skillrouter_mcp.index.errors import DatabaseError
@@ -283,6 +284,13 @@ def near_copies(setup: Setup) -> None:
     body = " ".join(f"step{n}" for n in range(50))
     for name in ("deploy-app", "deploy-apps"):
         setup.write_skill(name, body, "Deploys an app.")
+
+
+@planted("unreachable", "problem")
+def skills_whose_descriptions_do_not_tell_them_apart(setup: Setup) -> None:
+    for n in range(12):
+        setup.write_skill(f"helper-{n}", f"Number {n}.\n", "Helps with tasks.")
+    bring_in_step(setup.settings, Silence())
 
 
 @planted("overrides-instructions", "note")

@@ -47,6 +47,11 @@ def test_many_alike_findings_and_places_are_counted() -> None:
     assert "         and 2 more like these (--json lists all)" in lines
 
 
+def test_a_place_that_is_the_subject_is_not_repeated() -> None:
+    lines = list(report([_finding(status="note", subject="/s:5", places=("/s:5", "/s:8"))]))
+    assert [line.strip() for line in lines if "- /s" in line] == ["- /s:8"]
+
+
 def test_what_fixing_mends_is_marked() -> None:
     lines = list(report([_finding(status="problem", mend=Mend("it is made", lambda: None))]))
     assert "problem* home: is" in lines
