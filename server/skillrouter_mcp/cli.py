@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import json
-import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from skillrouter_mcp.client_names import ClientName
+from skillrouter_mcp.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from skillrouter_install import Client, Scope
@@ -91,7 +91,7 @@ def main(context: click.Context) -> None:
 
     Without a command it serves MCP over stdin and stdout, which is what clients start.
     """
-    logging.basicConfig(stream=sys.stderr, level="WARNING", format="skillrouter-mcp: %(message)s")
+    log_to_stderr("skillrouter-mcp: %(message)s")
     if context.invoked_subcommand is None:
         context.invoke(serve)
 

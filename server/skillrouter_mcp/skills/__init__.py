@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skillrouter_mcp.skills.reader import MAX_BYTES, read_skill
+from skillrouter_mcp.skills.reader import MAX_BYTES, parse_skill, read_skill, read_text
 from skillrouter_mcp.skills.sanitise import is_plain, plain, printable
 from skillrouter_mcp.skills.skill import Skill, SkillError
 from skillrouter_mcp.skills.walk import (
@@ -28,8 +28,10 @@ __all__ = [
     "Stamp",
     "Walk",
     "is_plain",
+    "parse_skill",
     "plain",
     "printable",
     "read_skill",
+    "read_text",
     "walk",
 ]

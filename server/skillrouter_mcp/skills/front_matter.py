@@ -17,7 +17,7 @@ from skillrouter_mcp.skills.safe_yaml import (
     InvalidYamlError,
     load_yaml,
 )
-from skillrouter_mcp.skills.sanitise import printable
+from skillrouter_mcp.skills.sanitise import legible, printable
 from skillrouter_mcp.skills.skill import SkillError
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """A `SKILL.md` taken apart. `warnings` are plain sentences that are safe to print."""
+    """A `SKILL.md` taken apart.
+
+    `fields` hold no control, bidi or invisible characters but tabs and line feeds. `warnings` are
+    plain sentences that are safe to print.
+    """
 
     fields: dict[str, object]
     body: str
@@ -71,7 +75,10 @@ def read_front_matter(text: str, *, numbers: bool = False) -> FrontMatter:
     if document.repeated_keys:
         keys = ", ".join(f'"{printable(key, 60)}"' for key in document.repeated_keys[:3])
         warnings += (f"given more than once, so that the last one counts: {keys}",)
-    return FrontMatter(cast("dict[str, object]", document.value), body, warnings)
+    fields = _legible(document.value)
+    if fields != document.value:
+        warnings += ("the front matter holds control or invisible characters, which were left out",)
+    return FrontMatter(cast("dict[str, object]", fields), body, warnings)
 
 
 def _parse(text: str, first_line: int, numbers: bool) -> tuple[Document, tuple[str, ...]]:
@@ -91,6 +98,16 @@ def _parse(text: str, first_line: int, numbers: bool) -> tuple[Document, tuple[s
             )
     except HostileYamlError as error:
         raise SkillError(f"has front matter that {error.reason}: simplify it") from None
+
+
+def _legible(value: object) -> object:
+    if isinstance(value, str):
+        return legible(value)
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    if isinstance(value, dict):
+        return {legible(key): _legible(item) for key, item in value.items()}
+    return value
 
 
 def _quote_values(text: str) -> str:

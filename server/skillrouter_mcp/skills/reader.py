@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import re
 import stat
@@ -29,6 +30,9 @@ MAX_DESCRIPTION = 4_096
 _GOOD_NAME = re.compile(r"(?=.{1,64}\Z)[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _FORMAT_DESCRIPTION = 1_024
 _MARKDOWN = (".md", ".markdown", ".mdx")
+_REPLACED = "was replaced while it was looked at: it is read at the next look"
+_AT_ONCE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
+_IS_A_LINK = (errno.ELOOP, errno.EMLINK)  # the latter on FreeBSD
 _UTF_16_OR_32 = {
     codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -37,19 +41,39 @@ _UTF_16_OR_32 = {
 }
 
 
-def read_skill(path: Path, *, max_bytes: int = MAX_BYTES) -> Skill:
+def read_skill(path: Path, *, real: str | None = None, max_bytes: int = MAX_BYTES) -> Skill:
     """Load the `SKILL.md` at `path`, whose folder lends it its name if it has none of its own.
+
+    Arguments and errors are those of `read_text` and `parse_skill`.
+    """
+    return parse_skill(read_text(path, real=real, max_bytes=max_bytes), path)
+
+
+def read_text(path: Path, *, real: str | None = None, max_bytes: int = MAX_BYTES) -> str:
+    """The text of the `SKILL.md` at `path`, with `\\n` line ends.
 
     Nothing but a regular file of at most `max_bytes` bytes is opened, and a link is followed only
     to Markdown: a downloaded skill can't make the reader hang or hand over other files.
+
+    Args:
+        real: where a walk has found the path to lead (`SkillFile.real`). It is read there and
+            nowhere else, whatever has become of the folders and links on the way since. By default
+            the file itself may be a link, or else lie behind one.
+
+    Raises SkillError.
+    """
+    return _decode(_read(real or _real_path(path), max_bytes))
+
+
+def parse_skill(text: str, path: Path) -> Skill:
+    """The skill that `text` describes, as if it were read from `path`.
 
     Raises SkillError.
     """
     from skillrouter_mcp.skills.front_matter import read_front_matter  # PyYAML takes its time
 
-    file = os.path.abspath(path)  # noqa: PTH100 (Path.resolve would follow links)
-    folder, file_name = os.path.split(file)
-    front_matter = read_front_matter(_decode(_read(file, max_bytes)))
+    folder, file_name = os.path.split(os.path.abspath(path))  # noqa: PTH100 (keeps links)
+    front_matter = read_front_matter(text)
     fields, body = front_matter.fields, front_matter.body
     warnings = list(front_matter.warnings)
     name = _name(fields, os.path.basename(folder), warnings)  # noqa: PTH119
@@ -62,21 +86,27 @@ def read_skill(path: Path, *, max_bytes: int = MAX_BYTES) -> Skill:
     return Skill(name, description, body, fields, tuple(warnings), hidden)
 
 
+def _real_path(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # no path at all, which reading will find out
+        return str(path)
+
+
 def _read(path: str, max_bytes: int) -> bytes:
     try:
-        status = os.lstat(path)
-        is_link = stat.S_ISLNK(status.st_mode)
-        _check(os.stat(path) if is_link else status, max_bytes)  # noqa: PTH116
-        if is_link:
-            target = os.path.realpath(path)
-            if not target.lower().endswith(_MARKDOWN):
-                raise SkillError(
-                    f"is a link to {printable(target, 200)}, which is no Markdown: "
-                    "link to a file whose name ends in .md"
-                )
+        _check(os.stat(path), max_bytes)  # noqa: PTH116
+        if not path.lower().endswith(_MARKDOWN):
+            raise SkillError(
+                f"is a link to {printable(path, 200)}, which is no Markdown: "
+                "link to a file whose name ends in .md"
+            )
         with open(path, "rb", opener=_open_at_once) as file:
-            _check(os.fstat(file.fileno()), max_bytes)
+            opened = os.fstat(file.fileno())
+            _check(opened, max_bytes)
             data = file.read(max_bytes + 1) or b""
+            if not _lies_at(path, file.fileno(), opened):
+                raise SkillError(_REPLACED)
     except (OSError, ValueError) as error:
         raise SkillError(why(error)) from None
     if len(data) > max_bytes:
@@ -85,8 +115,24 @@ def _read(path: str, max_bytes: int) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for anybody, should a pipe have taken the file's place."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    """Open without waiting for anybody and through no link, should a pipe or a link have taken the
+    file's place since it was looked at."""
+    try:
+        return os.open(path, flags | _AT_ONCE)
+    except OSError as error:
+        if error.errno in _IS_A_LINK:
+            raise SkillError(_REPLACED) from None
+        raise
+
+
+def _lies_at(path: str, descriptor: int, opened: os.stat_result) -> bool:
+    """Whether what was opened lies at the path, with no link on the way: so none led elsewhere."""
+    try:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == path:  # noqa: PTH115
+            return True  # the quick way, on Linux
+    except OSError:
+        pass
+    return os.path.realpath(path) == path and os.path.samestat(os.lstat(path), opened)
 
 
 def _check(status: os.stat_result, max_bytes: int) -> None:

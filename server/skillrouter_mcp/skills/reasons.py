@@ -8,6 +8,7 @@ import stat
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link, and was a file before,",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",

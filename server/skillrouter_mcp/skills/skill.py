@@ -14,7 +14,8 @@ class Skill:
     """One loaded `SKILL.md`.
 
     `name` and `description` are one line each, free of control, bidi and invisible characters.
-    `body` and `front_matter` are the author's own text: data, to be cleaned before it is shown.
+    So is all text in `front_matter`, but for tabs and line feeds. `body` is the author's own text:
+    data, to be cleaned before it is shown.
     """
 
     name: str

@@ -34,6 +34,7 @@ _SKIPPED = frozenset({".git", "node_modules"})
 _RESOURCES = frozenset({"assets", "references", "scripts"})
 
 _MAX_PATH = 4_096
+_LEADS_OUT = "is a link out of a skill's folder or git checkout and was not followed"
 
 _Id: TypeAlias = "tuple[int, int] | str"
 # Path, folders below the root, and the outermost skill's folder or git checkout around it, if any.
@@ -64,11 +65,18 @@ class Stamp:
 @dataclass(frozen=True, slots=True)
 class SkillFile:
     """A regular file that holds a skill. `path` is absolute, safe to print, and goes through the
-    root as it was given, with links kept."""
+    root as it was given, with links kept. `way` is how the path begins, as far as links are on it,
+    and where that leads: shared by many files."""
 
     path: str
     root: Root
     stamp: Stamp
+    way: tuple[str, str] = ("", "")
+
+    @property
+    def real(self) -> str:
+        """Where the file was found to lie: a path without links."""
+        return self.way[1] + self.path[len(self.way[0]) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +112,10 @@ def walk(
     `references` and `scripts`.
 
     Links to folders are followed, and a folder that several paths lead to counts once per root:
-    under its own path where that lies in the root. No link is followed from within a skill's
-    folder or a git checkout, which others may have packed (links that lead out of one are told as
-    problems), nor to a folder that holds the root.
+    under its own path where that lies in the root. No link to a folder is followed from within a
+    skill's folder or a git checkout, which others may have packed, nor to a folder that holds the
+    root; and a `SKILL.md` in such a package is no link out of it, unless it is the skill's own.
+    Links that lead out of a package are told as problems.
 
     Never raises for what is on the disk.
     """
@@ -156,6 +165,7 @@ class _RootWalk:
         self._walked: list[str] = []
         self._seen: set[_Id] | None = None
         self._links: deque[tuple[str, int]] = deque()
+        self._way = (path, _real_path(path))
         self._max_folders = self._folders_left = max_folders
         self._max_entries = self._entries_left = max_entries
         self._untold = 0
@@ -201,9 +211,8 @@ class _RootWalk:
         folders, links, skill_file, is_checkout = listing
         prefix = path if path.endswith(os.sep) else path + os.sep
         if skill_file:
-            self._take(prefix + skill_file)
-            if skill_file in links:
-                self.linked.append(prefix + skill_file)
+            around = path if is_checkout and depth > 0 else package
+            self._take(prefix + skill_file, skill_file in links, around)
         if package is None and depth > 0 and (skill_file or is_checkout):
             package = path
         if depth == MAX_DEPTH:
@@ -244,9 +253,16 @@ class _RootWalk:
         self._entries_left = entries_left
         return folders, links, skill_file, is_checkout
 
-    def _take(self, path: str) -> None:
+    def _take(self, path: str, is_link: bool, package: str | None) -> None:
+        way = self._way
+        if is_link:
+            way = (path, _real_path(path))
+            if package is not None and self._leads_out(way[1], package):
+                self._tell(path, f"{_LEADS_OUT}: if you trust it, put its target in its place")
+                return
+            self.linked.append(path)
         try:
-            status = os.stat(path)  # noqa: PTH116
+            status = os.stat(path, follow_symlinks=is_link)  # noqa: PTH116
         except OSError as error:
             self._tell_unless_gone(path, error)
             return
@@ -259,7 +275,7 @@ class _RootWalk:
                 "rename the folder",
             )
         else:
-            self.files.append(SkillFile(path, self._root, _stamp(status)))
+            self.files.append(SkillFile(path, self._root, _stamp(status), way))
 
     def _follow_links(self) -> None:
         if not self._links:
@@ -285,21 +301,22 @@ class _RootWalk:
                 self._tell_unless_gone(path, error)
                 continue
             self.linked.append(path)
+            self._way = (path, _real_path(path))
             self._descend(path, depth)
 
     def _check_stays(self, link: str, package: str) -> None:
         """Tell of a link that leads from a package to a folder outside of it and of the roots."""
         self._count_folder()
+        target = _real_path(link)
+        if self._leads_out(target, package) and os.path.isdir(target):  # noqa: PTH112
+            remedy = "put it beside the skills or make its target a root"
+            self._tell(link, f"{_LEADS_OUT}: if you trust it, {remedy}")
+
+    def _leads_out(self, target: str, package: str) -> bool:
         if package not in self._real_packages:
             self._real_packages[package] = _real_path(package)
-        target = _real_path(link)
         places = (self._real_packages[package], *self._real_roots)
-        if not any(_lies_in(target, place) for place in places) and os.path.isdir(target):  # noqa: PTH112
-            self._tell(
-                link,
-                "is a link out of a skill's folder or git checkout and was not followed: "
-                "if you trust it, put it beside the skills or make its target a root",
-            )
+        return not any(_lies_in(target, place) for place in places)
 
     def _is_new(self, path: str) -> bool:
         assert self._seen is not None

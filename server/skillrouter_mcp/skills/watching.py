@@ -29,6 +29,8 @@ from watchdog.observers import Observer
 
 from skillrouter_mcp.skills.sanitise import printable
 
+_MAX_SENTENCE = 600
+
 # Not that a file was opened or closed, which reading it does too.
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
@@ -89,7 +91,7 @@ class Watch:
             except FileNotFoundError:
                 continue  # gone meanwhile, of which its parent tells
             except (OSError, RuntimeError) as error:
-                return f"{printable(place.path, 300)} cannot be watched: {error}"
+                return printable(f"{place.path} cannot be watched: {error}", _MAX_SENTENCE)
         return ""
 
     def _started(self) -> Any:
@@ -126,7 +128,10 @@ def _places(roots: Iterable[str], linked: Iterable[str]) -> set[_Place]:
     whole = set()
     names = defaultdict(set)
     for path in (*roots, *linked):
-        real = os.path.realpath(path)
+        try:
+            real = os.path.realpath(path)
+        except ValueError:
+            continue  # no path at all, of which a walk tells
         if os.path.isdir(real):  # noqa: PTH112
             whole.add(real)
         for place in {path, real}:

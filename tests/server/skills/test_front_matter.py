@@ -167,6 +167,30 @@ def test_front_matter_built_to_exhaust_its_reader_is_refused(inside: str) -> Non
         read_front_matter(f"---\n{inside}\n---\nbody")
 
 
+@pytest.mark.parametrize(
+    ("inside", "fields"),
+    [
+        ('a: "\\e[31mred\\e[0m \\u202etext\\0"', {"a": "red text\ufffd"}),
+        ('a: [{"b\\u200b": "\\x9b2Jc\\x07"}]', {"a": [{"b": "c"}]}),
+        ("a: le\u202eft\u2066right", {"a": "leftright"}),
+        ("a: b: c\nd: [\x1b]0;title\x07e", {"a": "b: c", "d": "[e"}),
+    ],
+)
+@pytest.mark.parametrize("numbers", [False, True])
+def test_fields_hold_nothing_that_steers_a_terminal_or_hides(
+    inside: str, fields: dict[str, object], numbers: bool
+) -> None:
+    read = read_front_matter(f"---\n{inside}\n---\nbody", numbers=numbers)
+    assert read.fields == fields
+    assert "control or invisible characters, which were left out" in read.warnings[-1]
+
+
+def test_lines_tabs_and_emoji_stay_in_fields() -> None:
+    read = read_front_matter("---\na: |\n  one\n  \ttwo ❤\ufe0f 👩\u200d💻\n---\nbody")
+    assert read.fields == {"a": "one\n\ttwo ❤\ufe0f 👩\u200d💻\n"}
+    assert read.warnings == ()
+
+
 lines = st.lists(
     st.one_of(
         st.sampled_from(
@@ -209,5 +233,7 @@ def test_any_text_is_read_or_refused(lines: list[str], opened: bool) -> None:
     else:
         said = read.warnings
         assert read.body in text
-        json.dumps(read.fields, ensure_ascii=False).encode()
+        written = json.dumps(read.fields, ensure_ascii=False)
+        written.encode()
+        assert is_plain(written.replace("\\n", "").replace("\\t", ""))
     assert all(is_plain(sentence) for sentence in said)

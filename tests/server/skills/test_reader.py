@@ -17,9 +17,9 @@ from skillrouter_mcp.skills.skill import Skill, SkillError
 WriteSkill = Callable[..., Path]
 
 
-def reason_of(path: Path, **limits: int) -> str:
+def reason_of(path: Path, max_bytes: int = MAX_BYTES) -> str:
     with pytest.raises(SkillError) as caught:
-        read_skill(path, **limits)
+        read_skill(path, max_bytes=max_bytes)
     assert is_plain(caught.value.reason)
     return caught.value.reason
 

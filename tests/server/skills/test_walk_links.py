@@ -123,6 +123,46 @@ def test_no_link_leads_out_of_what_others_have_packed(
     assert "out of a skill's folder or git checkout" in problem.reason
 
 
+@pytest.mark.parametrize("packed_as", ["skill", "checkout", "checkout's top"])
+def test_no_skill_that_others_have_packed_is_a_link_out(
+    tmp_path: Path, root: Path, write_skill: WriteSkill, packed_as: str
+) -> None:
+    (tmp_path / "notes.md").write_text("private")
+    part = root / "packed"
+    if packed_as == "skill":
+        write_skill("packed")
+    else:
+        (root / "packed" / ".git").mkdir(parents=True)
+    if packed_as != "checkout's top":
+        part = root / "packed" / "part"
+        part.mkdir()
+    (part / "SKILL.md").symlink_to(tmp_path / "notes.md")
+    found = walk_user(root)
+    assert folders_of(found, root) == (["packed"] if packed_as == "skill" else [])
+    assert found.linked == ()
+    (problem,) = found.problems
+    assert problem.path == str(part / "SKILL.md")
+    assert "out of a skill's folder or git checkout" in problem.reason
+
+
+def test_a_skill_may_be_a_link_within_a_package_into_the_roots_or_its_owners(
+    tmp_path: Path, root: Path, write_skill: WriteSkill
+) -> None:
+    (tmp_path / "notes.md").write_text("the owner's")
+    (root / "own").mkdir()
+    (root / "own" / "SKILL.md").symlink_to(tmp_path / "notes.md")
+    write_skill("packed")
+    write_skill("packed", name="part.md")
+    for part, target in (("one", "../part.md"), ("two", root / "own" / "SKILL.md")):
+        (root / "packed" / part).mkdir()
+        (root / "packed" / part / "SKILL.md").symlink_to(target)
+    found = walk([Root(root, "user"), Root(tmp_path, "user")])
+    assert found.problems == ()
+    found = walk_user(root)
+    assert folders_of(found, root) == ["own", "packed", "packed/one"]
+    assert [Path(problem.path).parent.name for problem in found.problems] == ["two"]
+
+
 def test_a_skills_linked_resources_are_nobodys_problem(
     tmp_path: Path, root: Path, write_skill: WriteSkill
 ) -> None:

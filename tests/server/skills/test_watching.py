@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers import Observer
 
-from skillrouter_mcp.skills import Root, walk
+from skillrouter_mcp.skills import Root, is_plain, walk
 from skillrouter_mcp.skills.watching import Watch
 
 PATIENCE = 20.0  # seconds until a change that should have been told counts as missed
@@ -166,6 +166,29 @@ def test_what_cannot_be_watched_is_said(
 
     monkeypatch.setattr(Observer, "schedule", refuse)
     assert "inotify watch limit reached" in watch().look()
+
+
+def test_what_cannot_be_watched_is_said_without_what_steers_a_terminal(
+    root: Path, watch: Callable[[], Hints], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no watch for a folder\x1b[2J\u202e in it")
+
+    monkeypatch.setattr(Observer, "schedule", refuse)
+    assert is_plain(watch().look())
+
+
+@pytest.mark.parametrize("name", ["nul\0", "\ud800", "x" * 10_000])
+def test_what_is_no_path_keeps_nothing_else_from_being_watched(root: Path, name: str) -> None:
+    _write(root / "one")
+    told = threading.Event()
+    watch = Watch(told.set)
+    try:
+        assert watch.follow([f"{root}/{name}", str(root)], [f"{root}/{name}"]) == ""
+        _write(root / "two")
+        assert told.wait(PATIENCE)
+    finally:
+        watch.close()
 
 
 def test_nothing_is_watched_any_more_after_closing(root: Path, watch: Callable[[], Hints]) -> None:
