@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ class Wire:
             [COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._id = 0
+        self.heard: Counter[int] = Counter()
+        """How often each request was answered."""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def memory(self) -> int:
         """Bytes that the server and the owner that it has started hold."""
@@ -44,6 +51,7 @@ class Wire:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             message = json.loads(line)
+            self.heard[message.get("id")] += 1
             if message.get("id") == self._id:
                 if "error" in message:
                     raise RuntimeError(message["error"])
@@ -78,8 +86,12 @@ class Wire:
 
     def close(self) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
+        for line in self._process.stdout:
+            self.heard[json.loads(line).get("id")] += 1
         self._process.wait(30)
+        self._process.stdout.close()
 
     def __enter__(self) -> Wire:
         return self

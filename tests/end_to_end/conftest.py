@@ -8,14 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+
+from skillrouter_mcp.sharing import channel
 
 SKILLS = Path(__file__).parents[1] / "skills"
 COMMAND = str(Path(sys.executable).with_name("skillrouter-mcp"))
@@ -138,6 +141,51 @@ class Wire:
                 self.process.stdin.close()
 
 
+def _owners_in(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            command = process.cmdline()
+            if "skillrouter_mcp.sharing.owner" in command and any(
+                Path(part).is_relative_to(folder) for part in command
+            ):
+                found.append(process)
+    return found
+
+
+@pytest.fixture
+def owners_in() -> Callable[[Path], list[psutil.Process]]:
+    """Gives the processes that own, or want to own, an index in a folder."""
+    return _owners_in
+
+
+@pytest.fixture
+def owner_now() -> Callable[[Path], psutil.Process]:
+    """Gives the process that owns the index of a home, waiting until there is one."""
+    return _owner_now
+
+
+def _owner_now(home: Path) -> psutil.Process:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert time.monotonic() < deadline
+        with (
+            suppress(channel.ChannelClosedError, psutil.NoSuchProcess),
+            closing(channel.connect(home)) as owner,
+        ):
+            return psutil.Process(owner.receive(PATIENCE)["pid"])
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _no_owner_is_left(tmp_path: Path) -> Iterator[None]:
+    yield
+    for owner in _owners_in(tmp_path):
+        with suppress(psutil.NoSuchProcess):
+            owner.kill()
+            owner.wait(PATIENCE)
+
+
 Dial = Callable[..., Wire]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -156,11 +204,17 @@ def dial(tmp_path: Path, root: Path) -> Iterator[Dial]:
     wires: list[Wire] = []
 
     def start(
-        home: Path | None = None, *, root: Path = root, prelude: str = "", **environment: str
+        home: Path | None = None,
+        *,
+        root: Path = root,
+        prelude: str = "",
+        within: Sequence[str] = (),
+        **environment: str,
     ) -> Wire:
         """
         Args:
             prelude: Python that runs at the start of every process, the owner's included.
+            within: a command that runs the command that follows it.
         """
         if prelude:
             folder = tmp_path / f"prelude-{len(wires)}"
@@ -168,7 +222,7 @@ def dial(tmp_path: Path, root: Path) -> Iterator[Dial]:
             (folder / "sitecustomize.py").write_text(prelude, encoding="utf-8")
             environment["PYTHONPATH"] = str(folder)
         wire = Wire(
-            [COMMAND],
+            [*within, COMMAND],
             {
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),

@@ -22,6 +22,7 @@ _INDEX = "skillrouter-mcp index"
 _FIX = "skillrouter-mcp doctor --fix"
 _OTHER_HOME = "set SKILLROUTER_HOME to a folder that can be written"
 _NOTHING_FOUND = "no skill can be found until it is mended"
+_NOT_FOLLOWED = "skills are found as they were last read: changes of theirs are not noticed"
 
 
 def check_index(settings: Settings, progress: Progress) -> Iterator[Finding]:
@@ -32,7 +33,7 @@ def check_index(settings: Settings, progress: Progress) -> Iterator[Finding]:
     home = settings.home
     trouble = _trouble_with(home)
     if trouble:
-        yield _finding(home, "home", "broken", trouble, _NOTHING_FOUND, _OTHER_HOME)
+        yield _unwritable(home, trouble)
         return
     network = network_file_system(home)
     if network:
@@ -80,6 +81,17 @@ def _trouble_with(home: Path) -> str:
             return f"cannot be written: {error.strerror}"
         return f"is not there and cannot be made: {existing}: {error.strerror}"
     return ""
+
+
+def _unwritable(home: Path, trouble: str) -> Finding:
+    try:
+        readable = inspect(home) == "whole"
+    except DatabaseError:
+        readable = False
+    if readable:
+        remedy = f"make it writable, or {_OTHER_HOME}"
+        return _finding(home, "home", "problem", trouble, _NOT_FOLLOWED, remedy)
+    return _finding(home, "home", "broken", trouble, _NOTHING_FOUND, _OTHER_HOME)
 
 
 def _no_index(settings: Settings, progress: Progress) -> Finding:

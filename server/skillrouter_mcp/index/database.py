@@ -12,7 +12,11 @@ from typing import Any, Literal
 import apsw
 import sqlite_vec
 
-from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
+from skillrouter_mcp.index.errors import (
+    DamagedDatabaseError,
+    DatabaseError,
+    UnwritableDatabaseError,
+)
 
 Row = tuple[Any, ...]
 
@@ -24,17 +28,15 @@ class Database:
 
     Raises:
         DamagedDatabaseError: the file is not a database, or is damaged.
+        UnwritableDatabaseError: it cannot be written.
         DatabaseError: it cannot be opened, read or written.
     """
 
     def __init__(self, path: Path, mode: Literal["read", "write"]) -> None:
         self.path = path
         self._lock = threading.RLock()
-        flags = apsw.SQLITE_OPEN_READONLY
-        if mode == "write":
-            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         with self._errors():
-            self._connection = apsw.Connection(str(path), flags=flags)
+            self._connection = _opened(path, mode)
             try:
                 self._prepare(mode)
             except BaseException:
@@ -43,12 +45,10 @@ class Database:
 
     def _prepare(self, mode: str) -> None:
         connection = self._connection
-        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
         if mode == "write":
-            connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "normal")
             connection.pragma("foreign_keys", True)
 
@@ -59,11 +59,16 @@ class Database:
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise DamagedDatabaseError(f"{self.path} is damaged: {error}") from error
         except apsw.FullError as error:
-            raise DatabaseError(
+            raise UnwritableDatabaseError(
                 f"no space left to write {self.path}: free some and retry"
             ) from error
         except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
-            raise DatabaseError(f"{self.path} may not be written: {error}") from error
+            raise UnwritableDatabaseError(f"{self.path} may not be written: {error}") from error
+        except (apsw.CantOpenError, apsw.IOError) as error:
+            raise UnwritableDatabaseError(
+                f"{self.path} cannot be used: {error}; see whether it and its folder can be "
+                "written, and whether there is space left"
+            ) from error
         except (apsw.BusyError, apsw.LockedError) as error:
             raise DatabaseError(f"{self.path} is locked by another program: {error}") from error
         except apsw.Error as error:
@@ -73,6 +78,11 @@ class Database:
         """All rows of one statement."""
         with self._lock, self._errors():
             return self._connection.execute(sql, bindings).fetchall()
+
+    def each(self, sql: str, bindings: Sequence[Any] = ()) -> Iterator[Row]:
+        """The rows of one statement one by one, for those that should not all be held at once."""
+        with self._lock, self._errors():
+            yield from self._connection.execute(sql, bindings)
 
     def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
         """The first column of the first row, None without one."""
@@ -140,6 +150,29 @@ class Database:
     def close(self) -> None:
         with self._lock, self._errors():
             self._connection.close()
+
+
+def _opened(path: Path, mode: str) -> apsw.Connection:
+    if mode == "write":
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        return connection
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+    try:
+        connection.pragma("user_version")
+        return connection
+    except BaseException as error:
+        connection.close(True)
+        log = path.with_name(f"{path.name}-wal")
+        if not isinstance(error, (apsw.CantOpenError, apsw.IOError, apsw.ReadOnlyError)):
+            raise
+        if not path.is_file() or (log.exists() and log.stat().st_size):
+            raise
+    # Nothing can be written beside it, not even what readers tell each other of; without a log, all
+    # is in the file, and nobody changes it.
+    still = f"{path.absolute().as_uri()}?immutable=1"
+    return apsw.Connection(still, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
 
 
 def versions() -> dict[str, str]:

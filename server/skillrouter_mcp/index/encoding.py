@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -189,21 +190,51 @@ class Encoding:
         )
         return [row[0] for row in rows]
 
-    def layout(self, view: str) -> list[tuple[int, int]]:
-        """Rows (document id, passage id) of one view, sorted by document and ordinal."""
+    def documents(self) -> list[int]:
+        """Sorted ids of the documents that have vectors."""
+        rows = self._database.rows(
+            "SELECT DISTINCT document_id FROM view WHERE encoding_id = ? ORDER BY document_id",
+            (self._id,),
+        )
+        return [row[0] for row in rows]
+
+    def layout(self, view: str, documents: Collection[int] | None = None) -> list[tuple[int, int]]:
+        """Rows (document id, passage id) of one view, sorted by document and ordinal.
+
+        Args:
+            documents: ids of those that are asked for; all by default.
+        """
+        some = "" if documents is None else "AND document_id IN (SELECT value FROM json_each(?))"
+        bindings = [] if documents is None else [json.dumps(list(documents))]
         return [
             (row[0], row[1])
             for row in self._database.rows(
                 "SELECT document_id, passage_id FROM view WHERE encoding_id = ? AND name = ? "
-                "ORDER BY document_id, ordinal",
-                (self._id, view),
+                f"{some} ORDER BY document_id, ordinal",
+                (self._id, view, *bindings),
             )
         ]
 
-    def vectors(self) -> tuple[list[int], bytes]:
-        """Passage ids, sorted, and their int8 vectors one after the other."""
-        rows = self._database.rows(f"SELECT rowid, embedding FROM {self._table} ORDER BY rowid")
-        return [row[0] for row in rows], b"".join(row[1] for row in rows)
+    def vectors(self, passages: Collection[int] | None = None) -> tuple[array[int], bytearray]:
+        """Passage ids, sorted, and their int8 vectors one after the other.
+
+        Args:
+            passages: ids of those that are asked for; all by default.
+        """
+        sql = f"SELECT rowid, embedding FROM {self._table} ORDER BY rowid"
+        bindings = []
+        if passages is not None:
+            sql = (
+                "SELECT v.rowid, v.embedding FROM (SELECT value FROM json_each(?) ORDER BY value) "
+                f"CROSS JOIN {self._table} v ON v.rowid = value"
+            )
+            bindings = [json.dumps(sorted(set(passages)))]
+        passage_ids = array("q")
+        packed = bytearray()
+        for passage_id, vector in self._database.each(sql, bindings):
+            passage_ids.append(passage_id)
+            packed += vector
+        return passage_ids, packed
 
     def forget_idle(self, now: int) -> None:
         """Notes, once a day, that this encoding is in use, and deletes what has been of no use for

@@ -21,5 +21,9 @@ class QuarantinedError(SkillRouterError):
     """A text that has ended llama.cpp before is kept from it."""
 
 
+class UnwritableDatabaseError(DatabaseError):
+    """The file cannot be written; it may be that it can be read."""
+
+
 class NotKeptError(SkillRouterError):
     """Nothing can be found, since the folders cannot be brought into the index; says why."""

@@ -25,6 +25,7 @@ WATCHED_RESCAN_SECONDS = 30.0
 _REFRESH_SECONDS = 0.5  # between two looks at what another process has committed
 _SETTLE_SECONDS = 0.1  # for changes that come together
 _RESCAN_SHARE = 0.05  # of the time may go into looks at the folders
+_WATCHED_SHARE = 0.005  # the same while a watch tells of changes and there are none
 _HINTED_SHARE = 0.3  # the same while changes are told of
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
@@ -207,7 +208,9 @@ class Keeper:
             if self._library.pending():
                 self._embed_for_a_while(pause, cost / _HINTED_SHARE)
                 return 0.0
-        return WATCHED_RESCAN_SECONDS if watched and not changes else pause
+        if watched and not changes:
+            return max(WATCHED_RESCAN_SECONDS, cost / _WATCHED_SHARE)
+        return pause
 
     def _deliver(self, orders: list[_Order], changes: Changes | None) -> None:
         with self._news:

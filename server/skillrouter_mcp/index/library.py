@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,18 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index.borrowing import Borrowing
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding, Fingerprint
-from skillrouter_mcp.index.errors import DamagedDatabaseError, DamagedWordsError, DatabaseError
+from skillrouter_mcp.index.errors import (
+    DamagedDatabaseError,
+    DamagedWordsError,
+    DatabaseError,
+    UnwritableDatabaseError,
+)
 from skillrouter_mcp.index.glossary import glossary_digest
 from skillrouter_mcp.index.mirror import Integers, Mirror
+from skillrouter_mcp.index.opening import open_as_it_is, open_to_write, set_aside
 from skillrouter_mcp.index.store import Location, SkillStore
 from skillrouter_mcp.index.synchroniser import Changes, Progress
 from skillrouter_mcp.index.words import WORDS_LAYOUT, WordIndex
@@ -51,10 +60,14 @@ class Library:
     """Reads and writes the index of one home, for one way of encoding.
 
     What asks for skills may name the roots in which it looks for them; each sees only its own.
+
+    Attributes:
+        unwritable: why the index can be read and no more, empty if it can be written.
     """
 
     def __init__(self, home: Path, roots: Sequence[Root], fingerprint: Fingerprint) -> None:
-        """Opens the index, makes it where there is none, sets it aside where it is damaged.
+        """Opens the index, makes it where there is none, sets it aside where it is damaged. One
+        that cannot be written is used as it is.
 
         Args:
             roots: where those look that name no others.
@@ -64,8 +77,12 @@ class Library:
         """
         self.home = home
         self.roots = tuple(roots)
+        self.unwritable = ""
+        self._borrowing = Borrowing()
+        self._attending = threading.Lock()
         self._attended: Counter[Roots] = Counter()
         self._views: dict[Roots, Snapshot] = {}
+        self._wanted: Counter[int] = Counter()
         self._fingerprint = fingerprint
         self._lock = FileLock(home / _LOCK_FILE)
         self._make_home()
@@ -83,13 +100,27 @@ class Library:
     def _open(self) -> None:
         if not self._open_or_damage():
             return
-        with self._lock:
+        self._acquire(-1)
+        try:
             damage = self._open_or_damage()  # unless another process has seen to it meanwhile
             if not damage:
                 return
-            self._set_aside(damage)
+            set_aside(self.home / DATABASE_FILE, damage)
             self._connect()
             self._derive()
+        finally:
+            self._lock.release()
+
+    def _acquire(self, timeout: float) -> None:
+        try:
+            self._lock.acquire(timeout=timeout)
+        except Timeout:
+            raise
+        except OSError as error:
+            raise UnwritableDatabaseError(
+                f"{self.home} cannot be written: {error.strerror}; make it writable, or set "
+                "SKILLROUTER_HOME to a folder that is"
+            ) from None
 
     def _open_or_damage(self) -> str:
         """What is damaged, if that is why the database cannot be opened; else empty."""
@@ -111,9 +142,15 @@ class Library:
 
     def _connect(self) -> None:
         path = self.home / DATABASE_FILE
-        self._database = Database(path, "write")
         try:
-            schema.prepare(self._database)
+            self._database = open_to_write(path)
+            self.unwritable = ""
+        except UnwritableDatabaseError as error:
+            self._database = open_as_it_is(path, error)
+            if str(error) != self.unwritable:
+                _LOG.warning("%s; until then skills are found as they were last read", error)
+            self.unwritable = str(error)
+        try:
             # Requests read over a connection of their own, so that they never wait for a batch.
             self._reader = Database(path, "read")
         except DatabaseError:
@@ -123,9 +160,8 @@ class Library:
         self._requests = SkillStore(self._reader)
 
     def _derive(self) -> None:
-        self.words = WordIndex(self._words_folder(schema.identity(self._database)))
+        self.words = self._open_words(self._words_folder(schema.identity(self._database)))
         self._damaged_words: WordIndex | None = None
-        self._remove_other_words()
         self._seen: tuple[int, int] | None = None
         self.refresh()
 
@@ -140,8 +176,14 @@ class Library:
     def _follow_words(self) -> None:
         """Opens the word index that the database names, if that has become another."""
         folder = self._words_folder(schema.identity(self._database))
-        if folder != self.words.folder:
-            self.words = WordIndex(folder)
+        if folder.name != self.words.folder.name or (self._borrowing and self._seen):
+            self.words = self._open_words(folder)
+
+    def _open_words(self, folder: Path) -> WordIndex:
+        if not self.unwritable or os.access(self.home, os.W_OK):
+            self._borrowing.give_back()
+            return WordIndex(folder)
+        return self._borrowing.words(folder, self.store)
 
     def _renew_words(self) -> None:
         """Makes the words anew, under a name of their own: others may have the old ones open."""
@@ -163,6 +205,7 @@ class Library:
         if self.words is not self._damaged_words:
             try:
                 synchroniser.agree(self.store, self.words)
+                self._remove_other_words()
                 return
             except DamagedWordsError as error:
                 _LOG.warning("%s; this is being done", error)
@@ -185,65 +228,74 @@ class Library:
                 "try again in a moment"
             )
 
-    def _set_aside(self, reason: str) -> None:
-        path = self.home / DATABASE_FILE
-        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.replace(aside.with_name(aside.name + suffix))
-        _LOG.warning("%s: %s; set aside as %s and made anew", path, reason, aside.name)
-
     @contextmanager
     def writing(self, timeout: float = 0) -> Iterator[bool]:
         """Yields whether this process may bring the index in step; one does at a time.
 
-        Where the database was deleted, or made anew by another process, it is opened again first.
+        Where the database was deleted, made anew by another process, or could only be read, it is
+        opened again first.
 
         Args:
             timeout: seconds to wait for another process to end its turn, -1 for any time.
 
         Raises:
+            UnwritableDatabaseError: it cannot be written.
             DatabaseError: it can be neither opened again nor made.
         """
         self._make_home()
         try:
-            self._lock.acquire(timeout=timeout)
+            self._acquire(timeout)
         except Timeout:
             if self._database.detached() and self._database.path.exists():
                 self._take_over()
             yield False
             return
         try:
-            if self._database.detached():
-                self.close()
-                self._open()
+            if self.unwritable:
+                open_to_write(self.home / DATABASE_FILE).close()
+            if self.unwritable or self._database.detached():
+                with self._replacing():
+                    self._open()
             yield True
         finally:
             self._lock.release()
 
+    @contextmanager
+    def _replacing(self) -> Iterator[None]:
+        """Closes what was open once there is another, so that requests can go on."""
+        before = self._database, self._reader
+        try:
+            yield
+        finally:
+            for database in before:
+                if database not in (self._database, self._reader):
+                    database.close()
+
     def _take_over(self) -> None:
         """Opens the database that another process has made, and mends nothing, as that one may be
         at it."""
-        self.close()
-        damage = self._open_or_damage()
+        with self._replacing():
+            damage = self._open_or_damage()
         if damage:
             raise DamagedDatabaseError(damage)
 
     def attend(self, roots: Roots) -> None:
         """Keeps these roots in step too, until `leave` was called as often."""
-        self._attended[roots] += 1
+        with self._attending:
+            self._attended[roots] += 1
 
     def leave(self, roots: Roots) -> None:
         """Ends what one `attend` began. What was read stays in the index."""
-        self._attended[roots] -= 1
-        if self._attended[roots] <= 0:
-            del self._attended[roots]
-            self._views.pop(roots, None)
+        with self._attending:
+            self._attended[roots] -= 1
+            if self._attended[roots] <= 0:
+                del self._attended[roots]
+                self._views.pop(roots, None)
 
     def attended(self) -> list[Roots]:
         """All sets of roots in which skills are looked for."""
-        return list(dict.fromkeys([self.roots, *self._attended]))
+        with self._attending:
+            return list(dict.fromkeys([self.roots, *self._attended]))
 
     def kept_roots(self) -> Roots:
         """All roots that are kept in step, each path once."""
@@ -276,7 +328,18 @@ class Library:
         `writing`."""
         encoding = Encoding.create(self._database, self._fingerprint)
         languages = self._fingerprint.languages
-        yield from synchroniser.embed_pending(self.store, encoding, encoder, languages, progress)
+        yield from synchroniser.embed_pending(
+            self.store, encoding, encoder, languages, progress, self._most_wanted
+        )
+        self._wanted.clear()
+
+    def want(self, document_ids: Iterable[int]) -> None:
+        """Has these documents embedded before others, those first that are wanted most often."""
+        self._wanted.update(document_ids)
+
+    def _most_wanted(self) -> list[int]:
+        wanted = list(self._wanted.items())
+        return [document_id for document_id, _ in sorted(wanted, key=lambda item: -item[1])]
 
     def forget(self) -> None:
         """Empties the index, vectors included. Only within `writing`."""
@@ -296,7 +359,7 @@ class Library:
         damage = self.damage()
         if damage:
             self.close()
-            self._set_aside(damage)
+            set_aside(self.home / DATABASE_FILE, damage)
             self._open()
 
     def refresh(self) -> Snapshot:
@@ -319,8 +382,9 @@ class Library:
         if view is None or view.mirror is not whole.mirror:
             visible = np.array(self._requests.visible(roots), np.int64)
             view = _snapshot(visible, whole.mirror)
-            if roots in self._attended:
-                self._views[roots] = view
+            with self._attending:
+                if roots in self._attended:
+                    self._views[roots] = view
         return view
 
     def _read(self) -> Snapshot:
@@ -329,7 +393,7 @@ class Library:
             mirror = (
                 Mirror.empty(self._fingerprint.dimensions)
                 if encoding is None
-                else Mirror.read(encoding)
+                else Mirror.read(encoding, self.snapshot.mirror if self._seen else None)
             )
             visible = np.array(self.store.visible(self.roots), np.int64)
         return _snapshot(visible, mirror)
@@ -377,6 +441,7 @@ class Library:
     def close(self) -> None:
         self._reader.close()
         self._database.close()
+        self._borrowing.give_back()
 
 
 def _snapshot(visible: Integers, mirror: Mirror) -> Snapshot:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from skillrouter_mcp.index.passages import LABEL, WINDOW
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Bytes = NDArray[np.int8]
+
+_COPYING = 4  # times as long as comparing a vector takes copying it, for an array of a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,32 @@ class Mirror:
         )
 
     @classmethod
-    def read(cls, encoding: Encoding) -> Mirror:
-        """All vectors of the encoding as committed."""
-        passage_ids, packed = encoding.vectors()
+    def read(cls, encoding: Encoding, earlier: Mirror | None = None) -> Mirror:
+        """All vectors of the encoding as committed.
+
+        Args:
+            earlier: a snapshot of the same encoding of the same file, from which the vectors of
+                documents that it holds are taken. (A document's text never changes.)
+        """
+        if earlier is None or not len(earlier.document_ids):
+            return cls._of(encoding, None)
+        document_ids = np.array(encoding.documents(), np.int64)
+        rows, known = earlier.rows(document_ids)
+        kept = earlier._taken(rows[known])
+        if known.all():
+            return kept
+        return kept._with(cls._of(encoding, document_ids[~known].tolist()))
+
+    @classmethod
+    def _of(cls, encoding: Encoding, documents: Sequence[int] | None) -> Mirror:
+        label_owners, label_passages = _columns(encoding.layout(LABEL, documents))
+        window_owners, window_passages = _columns(encoding.layout(WINDOW, documents))
+        wanted = None
+        if documents is not None:
+            wanted = [*label_passages.tolist(), *window_passages.tolist()]
+        passage_ids, packed = encoding.vectors(wanted)
         vectors = np.frombuffer(packed, np.int8).reshape(-1, encoding.dimensions)
-        order = np.array(passage_ids, np.int64)
-        label_owners, label_passages = _columns(encoding.layout(LABEL))
-        window_owners, window_passages = _columns(encoding.layout(WINDOW))
+        order = np.frombuffer(passage_ids, np.int64)
         return cls(
             label_owners,
             _unit(vectors[np.searchsorted(order, label_passages)]),
@@ -59,13 +81,72 @@ class Mirror:
             np.append(np.searchsorted(window_owners, label_owners), len(window_owners)),
         )
 
-    def label_cosines(self, query: Floats) -> Floats:
-        """Every document's label compared with a request, shape (documents,).
+    def _taken(self, rows: Integers) -> Mirror:
+        """These rows, in their order."""
+        if np.array_equal(rows, np.arange(len(self.document_ids))):
+            return replace(self)
+        counts = self.starts[rows + 1] - self.starts[rows]
+        return Mirror(
+            self.document_ids[rows],
+            self.labels[rows],
+            self.windows[self._windows_of(rows)],
+            np.append(0, np.cumsum(counts)),
+        )
+
+    def _with(self, other: Mirror) -> Mirror:
+        """All rows of both, by document."""
+        both = Mirror(
+            np.concatenate([self.document_ids, other.document_ids]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.windows, other.windows]),
+            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+        )
+        return both._taken(np.argsort(both.document_ids, kind="stable"))
+
+    def _windows_of(self, rows: Integers) -> Integers:
+        """Where the windows of some documents stand, document by document."""
+        counts = self.starts[rows + 1] - self.starts[rows]
+        ends = np.cumsum(counts)
+        places: Integers = np.repeat(self.starts[rows] - ends + counts, counts)
+        return places + np.arange(counts.sum())
+
+    def rows(self, document_ids: Integers) -> tuple[Integers, NDArray[np.bool_]]:
+        """Where each of these ids stands in `document_ids`, and whether it does."""
+        if not len(self.document_ids):
+            return np.zeros(len(document_ids), np.int64), np.zeros(len(document_ids), np.bool_)
+        rows = np.searchsorted(self.document_ids, document_ids)
+        rows = np.minimum(rows, len(self.document_ids) - 1)
+        return rows, self.document_ids[rows] == document_ids
+
+    def nearest(self, query: Floats, among: Integers, count: int) -> Integers:
+        """Rows of the documents whose labels are nearest to a request, at most `count`, in any
+        order.
 
         Args:
             query: unit vector, shape (dimensions,).
+            among: sorted ids of the documents that count, shape (documents,).
         """
-        cosines: Floats = self.labels @ query
+        if np.array_equal(among, self.document_ids):
+            return _highest(self.label_cosines(query), count)
+        rows, known = self.rows(among)
+        rows = rows[known]
+        if len(rows) * _COPYING < len(self.document_ids):
+            cosines = self.label_cosines(query, rows)
+        else:
+            cosines = self.label_cosines(query)[rows]
+        return rows[_highest(cosines, count)]
+
+    def label_cosines(self, query: Floats, rows: Integers | None = None) -> Floats:
+        """Labels compared with a request, shape (rows,) or (documents,).
+
+        Args:
+            query: unit vector, shape (dimensions,).
+            rows: positions in `document_ids`; all by default.
+        """
+        labels = self.labels if rows is None else self.labels[rows]
+        # Not `@`: a BLAS splits even this between threads that wait for each other, and takes ten
+        # times as long where another process has the core of one of them.
+        cosines: Floats = np.einsum("ij,j->i", labels, query)
         return cosines
 
     def window_cosines(self, query: Floats, rows: Integers) -> Floats:
@@ -79,13 +160,18 @@ class Mirror:
         """
         counts = self.starts[rows + 1] - self.starts[rows]
         ends = np.cumsum(counts)
-        chosen = np.repeat(self.starts[rows] - ends + counts, counts) + np.arange(counts.sum())
-        cosines = _unit(self.windows[chosen]) @ query
+        cosines = np.einsum("ij,j->i", _unit(self.windows[self._windows_of(rows)]), query)
         best = np.zeros(len(rows), np.float32)
         has = counts > 0
         if has.any():
             best[has] = np.maximum.reduceat(cosines, (ends - counts)[has])
         return best
+
+
+def _highest(scores: Floats, count: int) -> Integers:
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    return np.argpartition(-scores, count)[:count]
 
 
 def _columns(rows: list[tuple[int, int]]) -> tuple[Integers, Integers]:
@@ -95,5 +181,6 @@ def _columns(rows: list[tuple[int, int]]) -> tuple[Integers, Integers]:
 
 def _unit(quantised: Bytes) -> Floats:
     vectors = quantised.astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # without a copy of them all
+    vectors /= np.maximum(lengths, 1e-12)[:, None]
     return vectors

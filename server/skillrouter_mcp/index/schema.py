@@ -85,6 +85,10 @@ def prepare(database: Database) -> None:
         DamagedDatabaseError: the file belongs to another program.
         DatabaseError: it belongs to a newer version of this one.
     """
+    current = is_current(database)
+    database.run("PRAGMA journal_mode = wal")  # only now that the file is known to be ours
+    if current:
+        return
     with database.transaction():
         version = version_of(database)
         for script in _MIGRATIONS[version:]:
@@ -94,6 +98,11 @@ def prepare(database: Database) -> None:
             database.run("INSERT INTO library VALUES ('identity', ?)", (new_identity(),))
         if version < len(_MIGRATIONS):
             database.run(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def is_current(database: Database) -> bool:
+    """Whether the file has all tables; raises as `prepare` does."""
+    return version_of(database) == len(_MIGRATIONS)
 
 
 def version_of(database: Database) -> int:

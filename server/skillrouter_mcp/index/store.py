@@ -167,10 +167,11 @@ class SkillStore:
         """Where to read each of the documents: the first place in the order of the roots."""
         where, bindings = _visible(roots)
         rows = self._database.rows(
-            "SELECT s.document_id, d.name, s.path, s.root "
-            "FROM skill s JOIN document d ON d.id = s.document_id "
-            f"WHERE {where} AND d.id IN (SELECT value FROM json_each(?))",
-            (*bindings, json.dumps(list(ids))),
+            "SELECT s.document_id, d.name, s.path, s.root FROM json_each(?) wanted "
+            # In this order: SQLite would rather go through all skills of the roots.
+            "CROSS JOIN document d ON d.id = wanted.value "
+            f"CROSS JOIN skill s ON s.document_id = d.id WHERE {where}",
+            (json.dumps(list(ids)), *bindings),
         )
         order = {str(root.path): rank for rank, root in enumerate(roots)}
         first: dict[int, Location] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from skillrouter_mcp.skills import Problem, Root, Skill, SkillError, SkillFile, 
 
 _READ_BATCH = 1_000
 _WORDS_BATCH = 1_000
+_WORDS_GROWTH = 3  # of what was read, before it is put into the words: few commits, few segments
 _EMBED_BATCH = 16
 
 Progress = Callable[[int, int], None]
@@ -83,8 +85,10 @@ def scan(
     roots: Sequence[Root],
     progress: Progress | None = None,
 ) -> Changes:
-    """Reads new and changed files, forgets those that are gone; what was read can be found by its
-    words at once. Committed in batches.
+    """Reads new and changed files, forgets those that are gone. Committed in batches.
+
+    What was read can be found by its words soon: the first thousand files at once, the others each
+    time three times as many were read. This is seen to in a thread beside the reading.
 
     Args:
         agree_words: makes the words agree with the documents, as `agree` does.
@@ -92,14 +96,22 @@ def scan(
     """
     found = difference(store, roots)
     changes = Changes(removed=len(found.gone), files=found.files, linked=found.linked)
-    for batch in _batches(found.changed, _READ_BATCH):
-        loaded, failed = _read(batch)
-        store.save(loaded, failed)
-        agree_words()
-        changes.read += len(loaded)
-        changes.failed += len(failed)
-        if progress is not None:
-            progress(changes.read + changes.failed, len(found.changed))
+    due = _READ_BATCH
+    with ThreadPoolExecutor(1, "words") as beside:
+        agreeing: list[Future[None]] = []
+        for batch in _batches(found.changed, _READ_BATCH):
+            loaded, failed = _read(batch)
+            store.save(loaded, failed)
+            changes.read += len(loaded)
+            changes.failed += len(failed)
+            if changes.read + changes.failed >= due:
+                wait(agreeing)
+                agreeing.append(beside.submit(agree_words))
+                due *= _WORDS_GROWTH
+            if progress is not None:
+                progress(changes.read + changes.failed, len(found.changed))
+    for words_agree in agreeing:
+        words_agree.result()
     if found.gone:
         store.remove(found.gone)
     store.replace_walk_problems(roots, found.problems)
@@ -114,8 +126,12 @@ def agree(store: SkillStore, words: WordIndex) -> None:
     missing, surplus = sorted(wanted - present), sorted((present | words.partial_ids()) - wanted)
     if surplus:
         words.update([], surplus)
-    for batch in _batches(missing, _WORDS_BATCH):
-        words.update(store.documents(batch))
+    if missing:
+        words.update(
+            document
+            for batch in _batches(missing, _WORDS_BATCH)
+            for document in store.documents(batch)
+        )
 
 
 def embed_pending(
@@ -124,25 +140,38 @@ def embed_pending(
     encoder: DocumentEncoder,
     languages: Sequence[str],
     progress: Progress | None = None,
+    first: Callable[[], Iterable[int]] = tuple,
 ) -> Iterator[int]:
     """Embeds the documents that lack vectors, batch by batch, each committed before it is yielded.
 
     Args:
         languages: what the encoder reads.
         progress: is told how many of how many documents have been embedded.
+        first: gives the ids of documents to take before others, the most wanted first; asked anew
+            for each batch. Those that are not pending are passed over.
 
     Yields: how many documents are still pending.
     """
-    pending = encoding.pending()
-    done = 0
-    for batch in _batches(pending, _EMBED_BATCH):
-        documents = store.documents(batch)
-        texts = {document.id: passages(document, languages) for document in documents}
+    pending = dict.fromkeys(encoding.pending())
+    total = len(pending)
+    while pending:
+        wanted = (document_id for document_id in first() if document_id in pending)
+        batch = list(itertools.islice(_distinct(itertools.chain(wanted, pending)), _EMBED_BATCH))
+        texts = {document.id: passages(document, languages) for document in store.documents(batch)}
         encoding.embed(texts, encoder)
-        done += len(batch)
+        for document_id in batch:
+            del pending[document_id]
         if progress is not None:
-            progress(done, len(pending))
-        yield len(pending) - done
+            progress(total - len(pending), total)
+        yield len(pending)
+
+
+def _distinct(items: Iterable[_T]) -> Iterator[_T]:
+    seen: set[_T] = set()
+    for item in items:
+        if item not in seen:
+            seen.add(item)
+            yield item
 
 
 def _read(
@@ -152,7 +181,7 @@ def _read(
     failed: list[tuple[SkillFile, str]] = []
     for file in files:
         try:
-            loaded.append((file, read_skill(Path(file.path))))
+            loaded.append((file, read_skill(Path(file.path), real=file.real)))
         except SkillError as error:
             failed.append((file, error.reason))
     return loaded, failed

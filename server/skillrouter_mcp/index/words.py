@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tantivy
+from numpy.typing import NDArray
 
-from skillrouter_mcp.index.analysis import expand
+from skillrouter_mcp.index.analysis import Expanded, expand, joined
 from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.sections import sections
 from skillrouter_mcp.index.segments import damaged_files
+from skillrouter_mcp.index.selection import Selection
 from skillrouter_mcp.index.store import Document
 from skillrouter_mcp.skills import printable
 
@@ -29,6 +33,9 @@ _WRITER_BYTES = 64_000_000
 _MAX_REASON = 200
 _SECTIONS_PER_HIT = 2  # so many of a document's sections may come before another's first
 _TIE = 0.1
+_MOST_FREQUENCIES = 20_000  # are remembered
+_RARE = 16  # where fewer than one in so many documents count, the search looks at no other
+_MARGIN, _DEEPER = 1.25, 4  # times as many are looked for as should do, and if they don't, as had
 _FARTHEST, _SLOP = 3, 3  # words apart in a request, and more of them in a text
 
 
@@ -82,11 +89,19 @@ class WordIndex:
         """The ids of those of which a part is: an update was broken off, or a part was lost."""
         return self._documents.ids() ^ self._sections.ids()
 
-    def update(self, added: Sequence[Document], removed: Iterable[int] = ()) -> None:
-        """Adds and removes documents, and commits."""
-        outdated = [*removed, *(document.id for document in added)]
-        self._sections.replace(outdated, added, _section_words)
-        self._documents.replace(outdated, added, _document_words)
+    def update(self, added: Iterable[Document], removed: Iterable[int] = ()) -> None:
+        """Adds and removes documents, as they come, and commits them all at once.
+
+        Few large commits make an index that is quicker to search than many small ones.
+        """
+        with self._sections.writing() as in_sections, self._documents.writing() as in_documents:
+            for document_id in removed:
+                in_sections.remove(document_id)
+                in_documents.remove(document_id)
+            for document in added:
+                whole, parts = _entries(document)
+                in_sections.put(document.id, parts)
+                in_documents.put(document.id, [whole])
 
     def reload(self) -> None:
         """Sees what was committed last, by whatever process."""
@@ -119,24 +134,37 @@ class WordIndex:
         frequency = self.frequency(term)
         return math.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
 
-    def search(self, field: str, clauses: Sequence[Clause], limit: int) -> dict[int, float]:
+    def search(
+        self,
+        field: str,
+        clauses: Sequence[Clause],
+        limit: int,
+        among: NDArray[np.int64] | None = None,
+    ) -> dict[int, float]:
         """The best documents by BM25 over one field, with their scores.
 
         A document's score in `SECTION` is that of its best section.
 
         Args:
             field: one of `FIELDS`.
+            among: sorted ids of the documents that count, shape (documents,); None for all.
         """
         if field != SECTION:
-            return dict(self._documents.search(field, clauses, limit))
+            return dict(self._documents.search(field, clauses, limit, self._only(among)))
         best: dict[int, float] = {}
-        for document_id, score in self._sections.search(field, clauses, limit * _SECTIONS_PER_HIT):
+        most = limit * _SECTIONS_PER_HIT
+        for document_id, score in self._sections.search(field, clauses, most, self._only(among)):
             best.setdefault(document_id, score)
         return best
 
-    def search_together(self, pairs: Sequence[Neighbours], limit: int) -> dict[int, float]:
+    def search_together(
+        self, pairs: Sequence[Neighbours], limit: int, among: NDArray[np.int64] | None = None
+    ) -> dict[int, float]:
         """The best documents by BM25 over pairs of terms that stand near each other in them."""
-        return dict(self._documents.search_together(TEXT, pairs, limit))
+        return dict(self._documents.search_together(TEXT, pairs, limit, self._only(among)))
+
+    def _only(self, among: NDArray[np.int64] | None) -> Selection | None:
+        return None if among is None else Selection(among, self._documents.count())
 
 
 class _Shelf:
@@ -151,7 +179,11 @@ class _Shelf:
         self._checked = False
         with self._errors():
             self._index = self._open()
-            self._searcher = self._index.searcher()
+            self._see()
+
+    def _see(self) -> None:
+        self._searcher = self._index.searcher()
+        self._frequencies: dict[tuple[str, str], int] = {}
 
     def _open(self) -> Any:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -192,24 +224,33 @@ class _Shelf:
     def reload(self) -> None:
         with self._errors():
             self._index.reload()
-            self._searcher = self._index.searcher()
+            self._see()
 
     def count(self) -> int:
         return int(self._searcher.num_docs)
 
     def frequency(self, field: str, term: str) -> int:
-        with self._errors():
-            return int(self._searcher.doc_freq(field, term))
+        known = self._frequencies  # before the searcher: of what is newer, nothing old is kept
+        frequency = known.get((field, term))
+        if frequency is None:
+            with self._errors():
+                frequency = int(self._searcher.doc_freq(field, term))
+            if len(known) < _MOST_FREQUENCIES:
+                known[field, term] = frequency
+        return frequency
 
     def ids(self) -> frozenset[int]:
         with self._errors():
-            meta = (self._folder / "meta.json").stat()  # a new file with each commit
-            listed = meta.st_ino, meta.st_mtime_ns
+            listed = self._commit()
             if listed != self._listed:
                 self.reload()
                 self._ids = self._read_ids()
                 self._listed = listed
             return self._ids
+
+    def _commit(self) -> tuple[int, int]:
+        meta = (self._folder / "meta.json").stat()  # a new file with each commit
+        return meta.st_ino, meta.st_mtime_ns
 
     def _read_ids(self) -> frozenset[int]:
         if not self.count():
@@ -218,37 +259,32 @@ class _Shelf:
         hits = self._searcher.search(everything, limit=self.count(), count=False).hits
         return frozenset(self._searcher.fast_field_values("id", [address for _, address in hits]))
 
-    def replace(
-        self,
-        outdated: Sequence[int],
-        documents: Iterable[Document],
-        words: Callable[[Document], Iterable[Any]],
-    ) -> None:
+    @contextmanager
+    def writing(self) -> Iterator[_Writing]:
+        """Commits in the end what was put and removed within."""
         self._check()
+        held = self.ids()
         with self._errors():
             writer = self._index.writer(_WRITER_BYTES, 1)
+            changes = _Writing(writer, self._schema, held)
             try:
-                for document_id in outdated:
-                    writer.delete_documents_by_query(
-                        tantivy.Query.term_query(self._schema, "id", document_id)
-                    )
-                for document in documents:
-                    for entry in words(document):
-                        writer.add_document(entry)
+                yield changes
                 writer.commit()
             except BaseException:
                 writer.rollback()
                 raise
             writer.wait_merging_threads()
             self.reload()
+            self._ids = held.difference(changes.removed).union(changes.added)
+            self._listed = self._commit()
 
     def search(
-        self, field: str, clauses: Sequence[Clause], limit: int
+        self, field: str, clauses: Sequence[Clause], limit: int, only: Selection | None
     ) -> Iterable[tuple[int, float]]:
-        return self._best([self._query(field, clause) for clause in clauses], limit)
+        return self._best([self._query(field, clause) for clause in clauses], limit, only)
 
     def search_together(
-        self, field: str, pairs: Sequence[Neighbours], limit: int
+        self, field: str, pairs: Sequence[Neighbours], limit: int, only: Selection | None
     ) -> Iterable[tuple[int, float]]:
         phrases = [
             tantivy.Query.phrase_query(
@@ -256,17 +292,39 @@ class _Shelf:
             )
             for pair in pairs
         ]
-        return self._best(phrases, limit)
+        return self._best(phrases, limit, only)
 
-    def _best(self, queries: Sequence[Any], limit: int) -> Iterable[tuple[int, float]]:
+    def _best(
+        self, queries: Sequence[Any], limit: int, only: Selection | None
+    ) -> Iterable[tuple[int, float]]:
         if not queries:
             return []
         wanted = tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
+        if only is None:
+            return zip(*self._hits(wanted, limit), strict=True)
+        if only.one_in > _RARE:
+            among = tantivy.Query.term_set_query(self._schema, "id", only.ids.tolist())
+            among = tantivy.Query.const_score_query(among, 0.0)
+            wanted = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, among)]
+            )
+            return zip(*self._hits(wanted, limit), strict=True)
+        depth = math.ceil(limit * only.one_in * (_MARGIN if only.one_in > 1 else 1))
+        while True:
+            ids, scores = self._hits(wanted, depth)
+            held = only.holds(ids)
+            if len(ids) < depth or held.sum() >= limit:
+                found = zip(compress(ids, held), compress(scores, held), strict=True)
+                return islice(found, limit)
+            depth *= _DEEPER
+
+    def _hits(self, query: Any, limit: int) -> tuple[list[int], list[float]]:
+        """The ids and scores of the best entries."""
         searcher = self._searcher
         with self._errors():
-            hits = searcher.search(wanted, limit=limit, count=False).hits
+            hits = searcher.search(query, limit=limit, count=False).hits
             ids = searcher.fast_field_values("id", [address for _, address in hits])
-        return zip(ids, (score for score, _ in hits), strict=True)
+        return ids, [score for score, _ in hits]
 
     def _query(self, field: str, clause: Clause) -> Any:
         terms = [
@@ -274,6 +332,29 @@ class _Shelf:
         ]
         query = terms[0] if len(terms) == 1 else tantivy.Query.disjunction_max_query(terms, _TIE)
         return query if clause.weight == 1 else tantivy.Query.boost_query(query, clause.weight)
+
+
+class _Writing:
+    """What is being changed in a shelf."""
+
+    def __init__(self, writer: Any, schema: Any, held: Collection[int]) -> None:
+        self._writer = writer
+        self._schema = schema
+        self._held = held
+        self.removed: set[int] = set()
+        self.added: set[int] = set()
+
+    def remove(self, document_id: int) -> None:
+        if document_id in self._held:
+            query = tantivy.Query.term_query(self._schema, "id", document_id)
+            self._writer.delete_documents_by_query(query)
+        self.removed.add(document_id)
+
+    def put(self, document_id: int, entries: Iterable[Any]) -> None:
+        self.remove(document_id)
+        for entry in entries:
+            self._writer.add_document(entry)
+        self.added.add(document_id)
 
 
 def _schema(fields: Mapping[str, str]) -> Any:
@@ -297,20 +378,24 @@ def _analyzer() -> Any:
     return builder.build()
 
 
-def _document_words(document: Document) -> Iterable[Any]:
-    name, description, body = map(expand, (document.name, document.description, document.body))
-    words = tantivy.Document()
-    words.add_unsigned("id", document.id)
-    words.add_text(DESCRIPTION, description)
-    words.add_text(TEXT, f"{name}\n{description}\n{body}")
-    yield words
-
-
-def _section_words(document: Document) -> Iterable[Any]:
-    label = f"{expand(document.name)}\n{expand(document.description)}"
-    texts = [f"{label}\n{expand(section)}" for section in sections(document.body)]
+def _entries(document: Document) -> tuple[Any, list[Any]]:
+    """What stands for a document in each of the two indexes."""
+    name, description = expand(document.name), expand(document.description)
+    body = [Expanded.of(section) for section in sections(document.body)]
+    whole = _entry(document.id)
+    whole.add_text(DESCRIPTION, description)
+    whole.add_text(TEXT, f"{name}\n{description}\n{joined(body)}")
+    label = f"{name}\n{description}"
+    texts = [f"{label}\n{joined([section])}" for section in body]
+    parts = []
     for text in texts or [""]:  # so that a document without a body is not taken for a lost one
-        words = tantivy.Document()
-        words.add_unsigned("id", document.id)
-        words.add_text(SECTION, text)
-        yield words
+        part = _entry(document.id)
+        part.add_text(SECTION, text)
+        parts.append(part)
+    return whole, parts
+
+
+def _entry(document_id: int) -> Any:
+    entry = tantivy.Document()
+    entry.add_unsigned("id", document_id)
+    return entry

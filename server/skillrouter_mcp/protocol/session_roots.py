@@ -75,5 +75,9 @@ def _path_of(uri: str) -> Path | None:
     parts = urlsplit(uri)
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         return None
-    path = url2pathname(parts.path) if os.name == "nt" else unquote(parts.path)
+    path = (
+        url2pathname(parts.path)
+        if os.name == "nt"
+        else unquote(parts.path, errors="surrogateescape")
+    )
     return Path(os.path.normpath(path)) if is_plain(path) and os.path.isabs(path) else None  # noqa: PTH117

@@ -30,10 +30,16 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Documents, best first, and whether the best is any good."""
+    """Documents, best first, and whether the best is any good.
+
+    Attributes:
+        unembedded: ids of the candidates, best first, that were found without their vectors, as
+            they have none yet.
+    """
 
     ranked: tuple[Ranked, ...]
     verdict: Verdict
+    unembedded: tuple[int, ...] = ()
 
 
 class QueryEncoder(Protocol):
@@ -75,7 +81,8 @@ class Ranker:
             )
             for row, score in zip(order.tolist()[:limit], scores.tolist(), strict=False)
         )
-        return Ranking(ranked, self._verdict(ranked))
+        unembedded = candidates.document_ids[order][~candidates.embedded[order]]
+        return Ranking(ranked, self._verdict(ranked), tuple(unembedded.tolist()))
 
     def _verdict(self, ranked: tuple[Ranked, ...]) -> Verdict:
         best = ranked[0].score if ranked else 0.0

@@ -15,6 +15,7 @@ from skillrouter_mcp.index.words import Clause, Neighbours, WordIndex
 _MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
 _MOST_CLAUSES = 64
 _MOST_NEIGHBOURS = 64
+_MOST_LOOKED_INTO = 10_000  # documents, for where in them two terms stand; rare terms come first
 _FEW_WORDS = 20  # are embedded as they are
 _MOST_WORDS = 40  # of a longer request are embedded
 _PAIR_WEIGHT = 0.1
@@ -27,7 +28,7 @@ class Request:
 
     Attributes:
         clauses: what to look for in the word index, the most telling first.
-        neighbours: terms that stand together in it.
+        neighbours: terms that stand together in it, those first that fewest documents hold.
         mass: what a text that holds everything asked for would be worth: weight times idf.
         reading: what the encoder can read of it.
         gist: of what it can read, what it is given; empty if it can read nothing.
@@ -54,14 +55,27 @@ def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Requ
     # What is said often is meant; a term that no skill holds cannot be found, but was asked for.
     order = sorted(counts, key=lambda clause: -worth[clause] * (1 + math.log(counts[clause])))
     known = [clause for clause in order if any(words.frequency(term) for term in clause.terms)]
-    neighbours = [pair for part in CJK.split(query) for pair in words.neighbours(part)]
     reading = readable(query, languages)
     return Request(
         tuple(known[:_MOST_CLAUSES]),
-        tuple(dict.fromkeys(neighbours))[:_MOST_NEIGHBOURS],
+        _neighbours(query, words),
         sum(worth[clause] for clause in order[:_MOST_CLAUSES]),
         reading,
         _gist(reading.english, words),
+    )
+
+
+def _neighbours(query: str, words: WordIndex) -> tuple[Neighbours, ...]:
+    """Terms that stand together in a request, as many as can be looked for in little time."""
+    found = dict.fromkeys(pair for part in CJK.split(query) for pair in words.neighbours(part))
+    holding = {
+        pair: min(words.frequency(pair.first), words.frequency(pair.second))
+        for pair in itertools.islice(found, _MOST_NEIGHBOURS)
+    }
+    known = sorted((pair for pair in holding if holding[pair]), key=holding.__getitem__)
+    looked_into = itertools.accumulate(holding[pair] for pair in known)
+    return tuple(
+        pair for pair, total in zip(known, looked_into, strict=True) if total <= _MOST_LOOKED_INTO
     )
 
 

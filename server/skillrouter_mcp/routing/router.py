@@ -25,6 +25,7 @@ from skillrouter_mcp.settings import Settings, SettingsError, load_settings
 
 _FIRST_SCAN_SECONDS = 0.3
 _EMPTY_SCAN_SECONDS = 10.0
+_MOST_WANTED = 50  # candidates of a request that are embedded before other skills
 _LEAST_SCORE = 0.02  # of what is worth an agent's reading beside the best
 
 
@@ -147,6 +148,7 @@ class Router:
             snapshot, words = self.library.view(roots), self.library.words
             ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
         found = [ranked.document_id for ranked in ranking.ranked]
+        self.library.want(ranking.unembedded[:_MOST_WANTED])
         places = self.library.locate(found, roots)
         matches = tuple(
             Match(place.name, place.path, ranked.score, ranked.parts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ SIGNALS = (*LEXICAL, LABEL, WINDOW)
 
 _DEPTH = 300  # documents are scored by each kind of words; of these become candidates:
 _CANDIDATES = {TEXT: 100, SECTION: 50, DESCRIPTION: 30, NEIGHBOURS: 30, LABEL: 50}
+_beside = ThreadPoolExecutor(thread_name_prefix="words")  # Tantivy lets go of the interpreter
 _DOUBT = 2.0  # in words: that all of a very short request is found says little
 _CAUTION = 4  # a request of which much cannot be read is misread as a whole
 
@@ -49,29 +52,29 @@ def gather(
     Args:
         vector: the request's unit vector, None if the encoder can read nothing of it.
     """
-    lexical = {
-        field: words.search(field, request.clauses, _DEPTH)
-        for field in (TEXT, SECTION, DESCRIPTION)
+    visible, mirror = snapshot.visible, snapshot.mirror
+    searches = {
+        field: _beside.submit(words.search, field, request.clauses, _DEPTH, visible)
+        for field in (SECTION, TEXT, DESCRIPTION)
     }
-    lexical[NEIGHBOURS] = words.search_together(request.neighbours, _DEPTH)
-    mirror = snapshot.mirror
-    labels = np.zeros(len(mirror.document_ids), np.float32)
-    chosen = [
-        np.fromiter(list(scores)[: _CANDIDATES[name]], np.int64) for name, scores in lexical.items()
-    ]
+    near = np.zeros(0, np.int64)
     if vector is not None:
-        labels = mirror.label_cosines(vector)
-        chosen.append(mirror.document_ids[_highest(labels, _CANDIDATES[LABEL])])
-    document_ids = np.intersect1d(np.concatenate(chosen), snapshot.visible)
+        near = mirror.document_ids[mirror.nearest(vector, visible, _CANDIDATES[LABEL])]
+    lexical = {NEIGHBOURS: words.search_together(request.neighbours, _DEPTH, visible)}
+    lexical |= {field: search.result() for field, search in searches.items()}
+    best = [
+        np.fromiter(islice(scores, _CANDIDATES[name]), np.int64) for name, scores in lexical.items()
+    ]
+    document_ids = np.unique(np.concatenate([near, *best]))
     signals = np.zeros((len(document_ids), len(SIGNALS)), np.float32)
     for column, name in enumerate(LEXICAL):
         scores = lexical[name]
         signals[:, column] = [scores.get(i, 0.0) for i in document_ids.tolist()]
     signals *= _lexical_scale(request)
-    rows, embedded = _rows(document_ids, mirror.document_ids)
+    rows, embedded = mirror.rows(document_ids)
     if vector is not None:
         rows = rows[embedded]
-        signals[embedded, SIGNALS.index(LABEL)] = labels[rows]
+        signals[embedded, SIGNALS.index(LABEL)] = mirror.label_cosines(vector, rows)
         signals[embedded, SIGNALS.index(WINDOW)] = mirror.window_cosines(vector, rows)
     readable = 0.0 if vector is None else request.reading.share**_CAUTION
     signals[:, len(LEXICAL) :] *= readable
@@ -81,17 +84,3 @@ def gather(
 def _lexical_scale(request: Request) -> float:
     said = sum(clause.weight for clause in request.clauses)
     return said / (said + _DOUBT) / max(request.mass, 1e-9)
-
-
-def _highest(scores: Floats, count: int) -> Integers:
-    if len(scores) <= count:
-        return np.arange(len(scores))
-    return np.argpartition(-scores, count)[:count]
-
-
-def _rows(wanted: Integers, document_ids: Integers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Where each wanted id stands among the sorted ids, and whether it does."""
-    if not len(document_ids):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    rows = np.minimum(np.searchsorted(document_ids, wanted), len(document_ids) - 1)
-    return rows, document_ids[rows] == wanted

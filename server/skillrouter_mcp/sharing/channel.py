@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
+import socket
+import struct
 from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import (
@@ -30,6 +33,8 @@ _KEY_BYTES = 32
 _LONGEST_SOCKET_PATH = 100  # bytes; macOS takes 103, Linux 107
 _MOST_BYTES = 64_000_000  # of a message
 _WAITING = 64  # connections that nobody has accepted yet
+_HANDSHAKE_SECONDS = 20.0
+_SEND_SECONDS = 60.0
 
 
 class ChannelClosedError(Exception):
@@ -75,6 +80,11 @@ class Channel:
         return message
 
     def close(self) -> None:
+        """Ends the connection; a thread that waits for a message is told so."""
+        with suppress(OSError):
+            if os.name != "nt":
+                with _socket_of(self._connection) as end:
+                    end.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
             self._connection.close()
 
@@ -90,15 +100,30 @@ class Doorway:
         """
         self._key = _make_key(home)
         self._address = _address(home)
-        if os.name != "nt":
-            Path(self._address).unlink(missing_ok=True)
-            before = os.umask(0o177)
-            try:
-                self._listener = Listener(self._address, "AF_UNIX", backlog=_WAITING)
-            finally:
-                os.umask(before)
-        else:
-            self._listener = Listener(self._address, "AF_PIPE", backlog=_WAITING)
+        if os.name == "nt":
+            self._listener = Listener(self._address, "AF_PIPE")
+            return
+        Path(self._address).unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(self._address)
+        except OSError:
+            self._socket.close()
+            raise
+        finally:
+            os.umask(before)
+        self._socket.listen(_WAITING)
+        self._inode = Path(self._address).stat().st_ino
+
+    def is_lost(self) -> bool:
+        """Whether nobody can find it any more: its file was deleted, as with the whole home."""
+        if os.name == "nt":
+            return False
+        try:
+            return Path(self._address).stat().st_ino != self._inode
+        except OSError:
+            return True
 
     def accept(self) -> Connection[bytes, bytes]:
         """Waits for somebody, who has yet to be let in.
@@ -106,7 +131,9 @@ class Doorway:
         Raises:
             OSError: the doorway was closed.
         """
-        return self._listener.accept()
+        if os.name == "nt":
+            return self._listener.accept()
+        return Connection(self._socket.accept()[0].detach())
 
     def let_in(self, connection: Connection[bytes, bytes]) -> Channel:
         """
@@ -114,8 +141,10 @@ class Doorway:
             ChannelClosedError: the other side has gone, or may not come in.
         """
         try:
+            _be_patient(connection, _HANDSHAKE_SECONDS)
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
+            _be_patient(connection, None)
         except (AuthenticationError, EOFError, OSError) as error:
             connection.close()
             raise ChannelClosedError(str(error)) from error
@@ -123,7 +152,14 @@ class Doorway:
 
     def close(self) -> None:
         """Nobody comes in any more; channels that are open stay so."""
-        self._listener.close()
+        if os.name == "nt":
+            self._listener.close()
+            return
+        if not self.is_lost():  # else it is another's by now
+            Path(self._address).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes who waits in `accept`
+        self._socket.close()
 
 
 def connect(home: Path) -> Channel:
@@ -131,19 +167,61 @@ def connect(home: Path) -> Channel:
 
     Raises:
         ChannelClosedError: it has none at the moment.
+        TimeoutError: it has one that says nothing.
     """
+    connection = None
     try:
         key = (home / _KEY_FILE).read_bytes()
-        return Channel(Client(_address(home), authkey=key))
+        connection = _dial(_address(home))
+        answer_challenge(connection, key)
+        deliver_challenge(connection, key)
+        _be_patient(connection, None)
+        return Channel(connection)
     except (AuthenticationError, EOFError, OSError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, BlockingIOError):
+            raise TimeoutError from error
         raise ChannelClosedError(str(error)) from error
 
 
+def _dial(address: str) -> Connection[bytes, bytes]:
+    """A connection that has yet to prove that it may come in, for which it has some seconds."""
+    if os.name == "nt":
+        return Client(address)
+    with socket.socket(socket.AF_UNIX) as dialling:
+        _set_patience(dialling, _HANDSHAKE_SECONDS)
+        dialling.connect(address)
+        return Connection(dialling.detach())
+
+
+def _be_patient(connection: Connection[bytes, bytes], seconds: float | None) -> None:
+    """For how long to wait for the other side at a time, None for ever; nobody waits longer than
+    a minute for it to take what it is sent."""
+    if os.name != "nt":
+        with _socket_of(connection) as end:
+            _set_patience(end, seconds)
+
+
+def _set_patience(end: socket.socket, seconds: float | None) -> None:
+    # Kept by the system (an OSError tells), and so within a message too.
+    for option, limit in (
+        (socket.SO_RCVTIMEO, seconds or 0),
+        (socket.SO_SNDTIMEO, seconds or _SEND_SECONDS),
+    ):
+        end.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", math.ceil(limit), 0))
+
+
+def _socket_of(connection: Connection[bytes, bytes]) -> socket.socket:
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
+
 def _address(home: Path) -> str:
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(home))).hexdigest()[:32]
+    real = os.path.realpath(home)  # one home has one, by whatever path
+    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
     if os.name == "nt":
         return rf"\\.\pipe\skillrouter-{digest}"
-    inside = str(home / _SOCKET_FILE)
+    inside = os.path.join(real, _SOCKET_FILE)  # noqa: PTH118
     if len(os.fsencode(inside)) <= _LONGEST_SOCKET_PATH:
         return inside
     from platformdirs import user_runtime_path

@@ -9,13 +9,14 @@ one, or some time after the last of them has gone.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from skillrouter_mcp.logs import log_to_stderr
 from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Doorway, Message
 
 if TYPE_CHECKING:
@@ -35,12 +37,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _LOCK_FILE = "owner.lock"
 _FIRST_SESSION_SECONDS = 10.0  # for who started it to come
+_LOOK_SECONDS = 2.0  # between two looks whether others can still find the doorway
 UNFIT = 3
 """Its exit status where there can be no owner here."""
 
 
 class Owner:
-    """Answers what comes through the doorway, until nobody has been there for a while."""
+    """Answers what comes through the doorway, until nobody has been there for a while or can
+    come any more."""
 
     def __init__(
         self, doorway: Doorway, open_router: Callable[[], Router], about: Message, linger: float
@@ -58,19 +62,29 @@ class Owner:
         self._linger = linger
         self._change = threading.Condition()
         self._sessions = 0
+        self._ending = False
         self._idle_since = time.monotonic() + max(0.0, _FIRST_SESSION_SECONDS - linger)
 
     def serve(self) -> None:
-        """Returns once nobody has been there for a while."""
+        """Returns once nobody has been there for a while, or the doorway is lost; who is still
+        there goes to the next owner."""
         threading.Thread(target=self._accept, name="doorway", daemon=True).start()
         self._warm_up.start()
         with self._change:
-            while self._sessions or time.monotonic() < self._idle_since + self._linger:
-                self._change.wait(
-                    None if self._sessions else self._idle_since + self._linger - time.monotonic()
-                )
+            while (left := self._left()) > 0:
+                self._change.wait(min(left, _LOOK_SECONDS))
+                if self._doorway.is_lost():
+                    _LOG.warning("the home was deleted or moved; this owner ends")
+                    break
+            self._ending = True
         self._doorway.close()
         self._warm_up.close()
+
+    def _left(self) -> float:
+        """Seconds to stay yet if nobody comes."""
+        if self._sessions:
+            return math.inf
+        return self._idle_since + self._linger - time.monotonic()
 
     def _accept(self) -> None:
         while True:
@@ -87,20 +101,22 @@ class Owner:
             channel = self._doorway.let_in(connection)
         except ChannelClosedError:
             return
-        with self._present():
-            session = _Session(channel, self._warm_up.router, lambda: self._sessions)
-            try:
+        session = _Session(channel, self._warm_up.router, lambda: self._sessions)
+        try:
+            with self._present():
                 channel.send(self._about)
                 session.run()
-            except ChannelClosedError:
-                pass
-            finally:
-                session.end()
-                channel.close()
+        except ChannelClosedError:
+            pass
+        finally:
+            session.end()
+            channel.close()
 
     @contextmanager
     def _present(self) -> Iterator[None]:
         with self._change:
+            if self._ending:
+                raise ChannelClosedError
             self._sessions += 1
         try:
             yield
@@ -191,7 +207,8 @@ class _Session:
         self._tell(embedding=[done, total])
 
     def _tell(self, **progress: Any) -> None:
-        self._channel.send(progress)
+        with suppress(ChannelClosedError):  # nobody wants to know it any more
+            self._channel.send(progress)
 
     def end(self) -> None:
         if self._attended is not None:
@@ -214,9 +231,7 @@ def own(settings: Settings, doorway: Doorway) -> None:
 
 
 def main(home: Path, profile: str) -> int:
-    logging.basicConfig(
-        stream=sys.stderr, level="WARNING", format=f"%(asctime)s {os.getpid()} %(message)s"
-    )
+    log_to_stderr(f"%(asctime)s {os.getpid()} %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started it
     lock = FileLock(home / _LOCK_FILE)
     try:

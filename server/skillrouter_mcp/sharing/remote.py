@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from skillrouter_mcp.settings import Settings
 
 _CONNECT_SECONDS = 30.0
-_GREETING_SECONDS = 10.0
+_GREETING_SECONDS = 20.0
 _POLL_SECONDS = 0.02
-_ANSWER_SECONDS = 120.0  # between two messages of an owner that works for us
+_ANSWER_SECONDS = 60.0
+_WORK_SECONDS = 180.0  # between two messages of an owner that brings the index in step
 _ATTEMPTS = 12  # owners that may end over a request before it is given up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between owners that end at once
 _NAP_SECONDS = 2.0  # that an owner must last not to count as one that ended at once
+_SILENT = "the process that holds the models does not answer"
 
 
 class AloneError(SkillRouterError):
@@ -123,13 +125,9 @@ class RemoteRouter:
     def close(self) -> None:
         """Leaves the owner, which ends some time after the last one has left."""
         self._closed.set()
-        with self._lock:
-            channels = list(self._idle)
-            self._idle.clear()
-            if self._start:
-                channels.append(self._presence)
-        for channel in channels:
-            channel.close()
+        if self._start:
+            self._presence.close()
+        self._close_idle()
 
     def __enter__(self) -> RemoteRouter:
         return self
@@ -141,18 +139,20 @@ class RemoteRouter:
         self, what: str, roots: Roots | None, progress: IndexProgress | None = None, **more: Any
     ) -> Message:
         message = {"ask": what, "roots": pack_roots(self._roots if roots is None else roots)}
+        patience = _ANSWER_SECONDS if progress is None else _WORK_SECONDS
         for _ in range(_ATTEMPTS):
             channel = self._channel()
             try:
-                reply = _exchange(channel, message | more, progress)
+                reply = _exchange(channel, message | more, progress, patience)
             except ChannelClosedError:
                 channel.close()
+                self._close_idle()  # they led to the same owner
                 continue
             except TimeoutError:
                 channel.close()
                 raise OwnerError(
                     f"the process that searches the index has not answered for "
-                    f"{_ANSWER_SECONDS:.0f} s (see {self._home / LOG_FILE})"
+                    f"{patience:.0f} s (see {self._home / LOG_FILE})"
                 ) from None
             except BaseException:
                 channel.close()
@@ -163,6 +163,12 @@ class RemoteRouter:
         raise OwnerError(
             f"the process that searches the index has ended {_ATTEMPTS} times over this request"
         )
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            channels, self._idle = self._idle, []
+        for channel in channels:
+            channel.close()
 
     def _channel(self) -> Channel:
         with self._lock:
@@ -192,13 +198,14 @@ class RemoteRouter:
                     break
                 except AloneError:
                     self._closed.wait(_LONGEST_PAUSE)
+        self._presence.close()
 
     def _connect(self) -> Channel:
         deadline = time.monotonic() + _CONNECT_SECONDS
         with self._connecting, self._spawner:
             while not self._closed.is_set():
                 with suppress(ChannelClosedError):
-                    return self._greeted(connect(self._home))
+                    return self._greeted(self._reached())
                 if not self._start:
                     raise AloneError("no process holds the models")
                 try:
@@ -213,12 +220,21 @@ class RemoteRouter:
                 self._closed.wait(_POLL_SECONDS)
         raise AloneError("the router has been closed")
 
+    def _reached(self) -> Channel:
+        try:
+            return connect(self._home)
+        except TimeoutError:
+            raise AloneError(_SILENT, {}) from None
+
     def _greeted(self, channel: Channel) -> Channel:
         try:
             about = channel.receive(_GREETING_SECONDS)
         except TimeoutError:
             channel.close()
-            raise AloneError("the process that holds the models does not answer", {}) from None
+            raise AloneError(_SILENT, {}) from None
+        except ChannelClosedError:
+            channel.close()
+            raise
         for key, mine in (("version", version("skillrouter-mcp")), ("profile", self._profile)):
             if about.get(key) != mine:
                 channel.close()
@@ -242,10 +258,12 @@ def running_owner(settings: Settings) -> Iterator[RemoteRouter | None]:
         yield owner
 
 
-def _exchange(channel: Channel, message: Message, progress: IndexProgress | None) -> Message:
+def _exchange(
+    channel: Channel, message: Message, progress: IndexProgress | None, patience: float
+) -> Message:
     channel.send(message)
     while True:
-        reply = channel.receive(_ANSWER_SECONDS)
+        reply = channel.receive(patience)
         if "reading" in reply and progress is not None:
             progress.reading(*reply["reading"])
         if "embedding" in reply and progress is not None:

@@ -37,6 +37,7 @@ class SharedRouter:
         self._lock = threading.Lock()
         self._remote: RemoteRouter | None = None
         self._alone: Router | None = None
+        self._closed = False
         try:
             self._remote = RemoteRouter(settings)
         except AloneError as error:
@@ -63,12 +64,18 @@ class SharedRouter:
         from skillrouter_mcp.routing.router import Router
 
         with self._lock:
+            if self._closed:
+                raise reason or AloneError("the router has been closed")
             if self._alone is None:
                 _LOG.warning("%s; this server works alone, with models of its own", reason)
                 self._alone = Router.open(self._settings)
+                if self._remote is not None:
+                    self._remote.close()  # it would see to it that there is an owner
             return self._alone
 
     def close(self) -> None:
+        with self._lock:
+            self._closed = True
         for router in (self._remote, self._alone):
             if router is not None:
                 router.close()

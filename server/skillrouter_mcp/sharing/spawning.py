@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,8 @@ class Spawner:
         except OSError as error:
             raise UnfitError(f"{COMMAND[0]} cannot be started: {error}") from None
         self._spawned_at = time.monotonic()
+        # So that it is gone once it has ended, whoever starts the next one.
+        threading.Thread(target=self._child.wait, name="owner", daemon=True).start()
 
     def _is_coming(self) -> bool:
         """Whether one that was started may still become the owner."""

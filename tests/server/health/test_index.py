@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,25 @@ def test_a_writer_at_work_is_a_note(settings: Settings, bring_in_step: Callable[
             ("index", "ok"),
         ]
     library.close()
+
+
+def test_a_home_that_cannot_be_written_is_a_problem_where_there_is_an_index(
+    settings: Settings, write_skill: Any, bring_in_step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    settings.home.mkdir()
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    finding = _only(settings)
+    assert (finding.check, finding.status) == ("home", "broken")
+    write_skill("one")
+    bring_in_step()
+    finding = _only(settings)
+    assert (finding.check, finding.status) == ("home", "problem")
+    assert finding.text == "cannot be written: Read-only file system"
+    assert "as they were last read" in finding.why
+    assert "SKILLROUTER_HOME" in finding.remedy
 
 
 def test_a_home_that_cannot_be_made_is_broken(tmp_path: Path, root: Path) -> None:

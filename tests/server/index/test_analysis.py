@@ -11,6 +11,7 @@ from skillrouter_mcp.index.analysis import expand
         ("plain English, v1.2", ["plain", "English,", "v1.2"]),
         ("call getUserName now", ["call", "getUserName", "now", "get", "User", "Name"]),
         ("parseHTTPResponse", ["parseHTTPResponse", "parse", "HTTP", "Response"]),
+        ("a_getB, aB2 and éE", ["a_getB,", "aB2", "and", "éE", "a_get", "B", "a", "B2"]),
         ("naïve café", ["naïve", "café"]),
         ("テスト", ["テス", "スト"]),
         ("", []),

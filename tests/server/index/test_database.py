@@ -56,6 +56,7 @@ def test_version_changes_with_every_commit_of_any_connection(tmp_path: Path) -> 
 
 def test_what_is_read_together_is_of_one_moment(tmp_path: Path) -> None:
     reader, writer = (Database(tmp_path / "a.db", "write") for _ in range(2))
+    writer.run("PRAGMA journal_mode = wal")
     writer.run("CREATE TABLE t (x)")
     with reader.reading():
         before = reader.rows("SELECT x FROM t")

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.skills import Root
 
 Opener = Callable[..., Library]
 
@@ -286,3 +288,72 @@ def test_rebuild_mends_a_database_damaged_within(
     _step(again, counting)
     assert len(again.snapshot.visible) == 30
     assert not again.damage()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a skill into a project's folder of skills, and gives the folder."""
+
+    def write(name: str, body: str) -> Path:
+        folder = tmp_path / "project" / ".skills"
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "SKILL.md").write_text(f"---\nname: {name}\n---\n{body}\n")
+        return folder
+
+    return write
+
+
+def test_roots_are_kept_in_step_as_long_as_they_are_attended(
+    open_library: Opener, write_skill: Any, counting: Any, project: Callable[..., Path], root: Path
+) -> None:
+    write_skill("a")
+    folder = project("b", "one")
+    roots = (Root(folder, "project"), Root(root, "user"))
+    library = open_library()
+    assert library.kept_roots() == library.roots
+    library.attend(roots)
+    library.attend(roots)
+    assert library.attended() == [library.roots, roots]
+    assert {kept.path for kept in library.kept_roots()} == {root, folder}
+    _step(library, counting)
+    assert len(library.view(roots).visible) == 2
+    assert library.view(roots).pending == 0
+    assert len(library.view(None).visible) == len(library.view(library.roots).visible) == 1
+
+    library.leave(roots)
+    assert library.attended() == [library.roots, roots]
+    library.leave(roots)
+    library.leave(roots)
+    assert library.attended() == [library.roots]
+    project("c", "two")
+    _step(library, counting)
+    assert len(library.view(roots).visible) == 2
+
+
+def test_a_view_is_the_same_until_something_changes(
+    open_library: Opener, counting: Any, project: Callable[..., Path]
+) -> None:
+    roots = (Root(project("b", "one"), "project"),)
+    library = open_library()
+    library.attend(roots)
+    _step(library, counting)
+    view = library.view(roots)
+    assert library.view(roots) is view
+    project("c", "two")
+    _step(library, counting)
+    assert len(library.view(roots).visible) == 2
+
+
+def test_roots_are_attended_from_many_threads(open_library: Opener, tmp_path: Path) -> None:
+    library = open_library()
+
+    def come_and_go(number: int) -> None:
+        for n in range(200):
+            roots = (Root(tmp_path / str(n % 3), "user"),)
+            library.attend(roots)
+            library.attended()
+            library.leave(roots)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(come_and_go, range(8)))
+    assert library.attended() == [library.roots]

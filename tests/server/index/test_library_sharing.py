@@ -57,9 +57,9 @@ def amid_a_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]
                 left.pop()()
                 happening = False
 
-        def interrupted(encoding: Encoding) -> Any:
+        def interrupted(encoding: Encoding, *passages: Any) -> Any:
             happen()
-            found = vectors(encoding)
+            found = vectors(encoding, *passages)
             happen()
             return found
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from skillrouter_gguf import Model
 from skillrouter_mcp.index import schema, synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding, Fingerprint
+from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.store import Document, SkillStore
 from skillrouter_mcp.index.synchroniser import agree, difference, embed_pending, scan
 from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
-from skillrouter_mcp.skills import Root
+from skillrouter_mcp.skills import Root, Walk, walk
 
 LANGUAGES = ["en"]
 
@@ -46,6 +47,23 @@ def parts(tmp_path: Path, root: Path, model: Model) -> Iterator[Parts]:
     parts = Parts(tmp_path / "home", root, model)
     yield parts
     parts.database.close()
+
+
+def test_a_link_that_took_the_place_of_a_file_after_the_walk_is_not_read_through(
+    parts: Parts, write_skill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_skill("one")
+    (tmp_path / "private.md").write_text("secret", encoding="utf-8")
+
+    def walk_and_swap(roots: Sequence[Root]) -> Walk:
+        found = walk(roots)
+        path.unlink()
+        path.symlink_to(tmp_path / "private.md")
+        return found
+
+    monkeypatch.setattr(synchroniser, "walk", walk_and_swap)
+    assert parts.scan() == (0, 1, 0)
+    assert "was replaced" in parts.store.problems(parts.roots)[0].reason
 
 
 def test_scan_reads_what_is_new_or_changed_and_forgets_what_is_gone(
@@ -171,18 +189,49 @@ def test_scanning_is_committed_batch_by_batch(
     monkeypatch.setattr(synchroniser, "_READ_BATCH", 2)
     for n in range(5):
         write_skill(f"skill-{n}", body=f"number {n}")
-    told: list[tuple[int, int, int]] = []
+    told: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
-        told.append((done, total, len(parts.words.ids())))
+        told.append((done, total))
         if done == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         parts.scan(progress)
-    assert told == [(2, 5, 2), (4, 5, 4)]
+    assert told == [(2, 5), (4, 5)]
     assert len(parts.store.document_ids()) == 4
     assert parts.scan() == (1, 0, 0)
+
+
+def test_words_can_be_found_while_more_is_read(
+    parts: Parts, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
+    for n in range(10):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    present: list[int] = []
+
+    def agree_words() -> None:
+        parts.agree()
+        present.append(len(parts.words.ids()))
+
+    scan(parts.store, agree_words, parts.roots)
+    assert present == sorted(present)
+    assert present[-1] == 10
+    assert len(present) == 4, "after 1, 3 and 9 files, and in the end"
+
+
+def test_what_is_in_the_way_of_the_words_is_told(
+    parts: Parts, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
+    write_skill("one")
+
+    def fail() -> None:
+        raise DamagedWordsError("no words today")
+
+    with pytest.raises(DamagedWordsError, match="no words today"):
+        scan(parts.store, fail, parts.roots)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1_000])
@@ -254,6 +303,26 @@ def test_embedding_is_committed_batch_by_batch(
     assert left == [3, 1, 0]
     assert told == [(2, 5), (4, 5), (5, 5)]
     assert list(embed_pending(parts.store, parts.encoding, counting, LANGUAGES)) == []
+
+
+def test_what_is_wanted_most_is_embedded_first(
+    parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 2)
+    for n in range(7):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    parts.scan()
+    ids = parts.encoding.pending()
+    wishes = iter([[ids[6], 999, ids[6], ids[4]], [ids[6], ids[5]], [], [ids[0]]])
+    order: list[set[int]] = []
+    before = set(ids)
+    for _ in embed_pending(
+        parts.store, parts.encoding, counting, LANGUAGES, first=lambda: next(wishes)
+    ):
+        after = set(parts.encoding.pending())
+        order.append(before - after)
+        before = after
+    assert order == [{ids[6], ids[4]}, {ids[5], ids[0]}, {ids[1], ids[2]}, {ids[3]}]
 
 
 def test_a_skill_that_goes_away_meanwhile_is_left_out(

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from skillrouter_mcp.index import words as words_module
 from skillrouter_mcp.index.analysis import expand
 from skillrouter_mcp.index.store import Document
 from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, Clause, Neighbours, WordIndex
@@ -76,6 +80,66 @@ def test_chinese_is_found_within_a_sentence_and_by_its_english(words: WordIndex)
 
 def test_rare_terms_tell_more_than_common_ones(words: WordIndex) -> None:
     assert words.idf("unheard") > words.idf("compress") > words.idf("rotat") > 0
+
+
+def _some(*ids: int) -> NDArray[np.int64]:
+    return np.array(ids, np.int64)
+
+
+@pytest.mark.parametrize("rare", [1, 3, 1_000])
+@pytest.mark.parametrize("field", [TEXT, SECTION])
+def test_the_best_of_some_are_found_however_far_down_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, rare: int
+) -> None:
+    """Whether what does not count is kept out of the search, or the search goes deeper."""
+    monkeypatch.setattr(words_module, "_RARE", rare)
+    index = WordIndex(tmp_path / "words")
+    index.update(
+        [Document(n, "a", "", f"{'prune ' * (40 - n)} the roses {'now ' * n}") for n in range(40)]
+    )
+    clauses = [Clause(("prune",)), Clause(("rose",), 0.5)]
+    ranking = list(index.search(field, clauses, 40))
+    assert sorted(ranking) == list(range(40))
+    for some in (_some(*range(31, 40)), _some(2, 38, 39), _some(39), _some(0, 1), _some(7, 77)):
+        found = index.search(field, clauses, 2, some)
+        assert list(found)[:2] == [n for n in ranking if n in some][:2]
+        whole = index.search(field, clauses, 40)
+        assert list(found.values()) == pytest.approx([whole[n] for n in found])
+    assert index.search(field, clauses, 2, _some()) == {}
+
+
+def test_words_that_stand_together_are_found_among_some(words: WordIndex) -> None:
+    pairs = words.neighbours("rotate logs")
+    assert list(words.search_together(pairs, 5)) == [1]
+    assert list(words.search_together(pairs, 5, _some(1, 2))) == [1]
+    assert list(words.search_together(pairs, 5, _some(2, 3))) == []
+
+
+def test_frequencies_follow_what_is_committed(words: WordIndex) -> None:
+    assert words.frequency("compress") == 1
+    words.update([Document(4, "more", "", "compress it")], [2])
+    assert words.frequency("compress") == 2
+
+
+def test_ids_follow_what_is_committed_here_and_elsewhere(words: WordIndex, tmp_path: Path) -> None:
+    other = WordIndex(tmp_path / "words")
+    assert other.ids() == {1, 2, 3}
+    words.update([Document(4, "new", "", "unheard of")])
+    other.update([LOGS], [2])
+    assert words.ids() == other.ids() == {1, 3, 4}
+    assert _found(other, "compress") == [1]
+
+
+def test_an_update_that_is_broken_off_changes_nothing(words: WordIndex) -> None:
+    def some() -> Iterator[Document]:
+        yield Document(4, "new", "", "unheard of")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        words.update(some(), [1])
+    assert words.ids() == {1, 2, 3}
+    assert words.partial_ids() == frozenset()
+    assert _found(words, "unheard") == []
 
 
 def test_nothing_is_found_without_terms_or_matches(words: WordIndex) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from skillrouter_gguf import Encoder
+from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.routing.fusion import Thresholds, load_weights
 from skillrouter_mcp.routing.ranking import Ranker, Ranking
 from skillrouter_mcp.routing.router import Router
@@ -55,6 +56,15 @@ def test_ties_are_broken_by_the_document(tmp_path: Path, root: Path, write_skill
     ids = [document.document_id for document in ranked]
     assert len(ids) == 3
     assert ids == sorted(ids)
+
+
+def test_candidates_without_vectors_are_told_best_first(router: Router) -> None:
+    assert _rank(router).unembedded == ()
+    library = router.library
+    bare = replace(library.snapshot, mirror=Mirror.empty(384))
+    ranking = Ranker().rank(QUERY, bare, library.words, router.encoder(), 1)
+    assert len(ranking.unembedded) > len(ranking.ranked) == 1
+    assert ranking.unembedded[0] == ranking.ranked[0].document_id
 
 
 def test_verdict_is_that_of_the_best_score(router: Router) -> None:

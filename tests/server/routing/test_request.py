@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.routing import request as requests
 from skillrouter_mcp.routing.request import Request, read_request
 from skillrouter_mcp.routing.router import Router
 
@@ -34,9 +39,32 @@ def test_chinese_is_put_into_english_for_an_english_encoder(router: Router) -> N
 
 
 def test_words_that_stand_together_are_looked_for_together(router: Router) -> None:
-    request = _read(router, "old log files")
+    request = _read(router, "gzip log files")
     pairs = {(pair.first, pair.second): pair.distance for pair in request.neighbours}
-    assert pairs == {("old", "log"): 1, ("old", "file"): 2, ("log", "file"): 1}
+    assert pairs == {("gzip", "log"): 1, ("gzip", "file"): 2, ("log", "file"): 1}
+
+
+def test_words_that_no_skill_holds_are_not_looked_for_together(router: Router) -> None:
+    request = _read(router, "zeppelin log files")
+    assert [(pair.first, pair.second) for pair in request.neighbours] == [("log", "file")]
+
+
+def test_rare_words_are_looked_for_together_before_common_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = WordIndex(tmp_path / "words")
+    texts = ["common thing", "common thing", "common thing rare bird"]
+    words.update([Document(n, f"skill-{n}", "", text) for n, text in enumerate(texts)])
+
+    def pairs() -> list[tuple[str, str]]:
+        neighbours = read_request("common thing, rare bird", words, ["en"]).neighbours
+        return [(pair.first, pair.second) for pair in neighbours]
+
+    every = pairs()
+    assert every[-1] == ("common", "thing")
+    assert ("rare", "bird") in every
+    monkeypatch.setattr(requests, "_MOST_LOOKED_INTO", len(every))
+    assert pairs() == every[:-1]
 
 
 def test_what_the_request_says_weighs_more_than_what_was_translated(router: Router) -> None:

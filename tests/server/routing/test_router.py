@@ -245,3 +245,20 @@ def test_roots_that_nobody_attends_to_are_read_when_they_are_asked_for(
     with Router.open(settings) as router:
         (match,) = router.rank("bread", 5, settings.search_roots([tmp_path / "project"])).matches
     assert match.name == "bake-bread"
+
+
+def test_what_is_asked_for_is_embedded_first(tmp_path: Path, root: Path, write_skill: Any) -> None:
+    for number in range(40):
+        write_skill(f"notes-{number:02}", f"Take note number {number} of the meeting.")
+    write_skill("zebra-crossing", "Paint a zebra crossing on the street.")
+    with Router.open(load_settings(home=tmp_path / "home", roots=(root,)), keep=False) as router:
+        with router.library.writing() as mine:
+            assert mine
+            router.library.scan()
+            asked = router.rank("paint a zebra crossing", 1)
+            assert asked.pending == 41
+            next(router.library.embed(router.encoder()))
+            router.library.refresh()
+        (match,) = router.rank("paint a zebra crossing", 1).matches
+        assert match.parts["window"] > 0
+        assert router.library.snapshot.pending == 41 - 16

@@ -11,6 +11,9 @@ from skillrouter_gguf import Encoder
 from skillrouter_mcp.index.library import Snapshot
 from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.passages import LABEL, WINDOW
+from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.routing import signals
 from skillrouter_mcp.routing.request import read_request
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, Candidates, gather
@@ -57,6 +60,26 @@ def test_only_what_is_visible_is_a_candidate(router: Router) -> None:
     query = "flour, gzip, growpart, IBAN, diff and Kubernetes"
     assert set(_gather(router, query, some).document_ids) <= set(whole.visible[2:4])
     assert len(_gather(router, query, some).document_ids) == 2
+
+
+def test_a_few_skills_of_a_large_index_are_ranked_as_if_they_were_all(
+    tmp_path: Path, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that fit better may fill every signal's best; those that are visible count."""
+    whole = router.library.snapshot
+    words = WordIndex(tmp_path / "words")
+    words.update(router.library.store.documents(whole.visible.tolist()))
+    request = read_request("compress the log files with gzip", words, ("en",))
+    alone = gather(request, None, whole, words)
+    assert len(alone.document_ids) > 1
+    first = 1 + int(whole.visible[-1])
+    text = "compress log files with gzip " * 9
+    words.update([Document(first + n, f"other-{n}", "", text) for n in range(40)])
+    for depth in (3, 300):
+        monkeypatch.setattr(signals, "_DEPTH", depth)
+        beside_others = gather(request, None, whole, words)
+        assert beside_others.document_ids.tolist() == alone.document_ids.tolist()
+        assert ((beside_others.signals > 0) == (alone.signals > 0)).all()
 
 
 def test_what_shares_no_word_with_the_request_is_found_by_its_meaning(router: Router) -> None:
