@@ -20,7 +20,10 @@ from skillrouter_mcp.logs import log_to_stderr
 if TYPE_CHECKING:
     from skillrouter_install import Client, Scope
     from skillrouter_mcp.client_skills import Way
+    from skillrouter_mcp.routing.answer import Answer
+    from skillrouter_mcp.routing.router import Router
     from skillrouter_mcp.settings import Settings
+    from skillrouter_mcp.sharing.remote import RemoteRouter
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -167,7 +170,7 @@ def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json
     """Find the skills that fit QUERY ("-" reads it from stdin)."""
     from skillrouter_mcp.console import index_progress, print_answer, print_passed_over
     from skillrouter_mcp.routing.router import Router
-    from skillrouter_mcp.sharing.remote import running_owner
+    from skillrouter_mcp.sharing.remote import asked_or, running_owner
 
     if query == "-":
         query = sys.stdin.buffer.read().decode(errors="replace")
@@ -176,10 +179,13 @@ def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json
         raise click.UsageError("QUERY is empty; say what you want to do.")
     settings = _settings(roots=roots)
     with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
-        finder = owner or router
-        with index_progress() as progress:
-            finder.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
-        answer = finder.rank(query, limit) if explain else finder.find(query, limit)
+
+        def ask(finder: Router | RemoteRouter) -> Answer:
+            with index_progress() as progress:
+                finder.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
+            return finder.rank(query, limit) if explain else finder.find(query, limit)
+
+        answer = asked_or(owner, router, ask)
         print_passed_over(router.library)
         print_answer(answer, explain=explain, as_json=as_json)
 
@@ -198,12 +204,14 @@ def index(rebuild: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Bring the index in step with the folders."""
     from skillrouter_mcp.console import index_progress, print_index
     from skillrouter_mcp.routing.router import Router
-    from skillrouter_mcp.sharing.remote import running_owner
+    from skillrouter_mcp.sharing.remote import asked_or, running_owner
 
     settings = _settings(roots=roots)
     with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
         with index_progress() as progress:
-            report = (owner or router).bring_in_step(progress, rebuild=rebuild)
+            report = asked_or(
+                owner, router, lambda finder: finder.bring_in_step(progress, rebuild=rebuild)
+            )
         router.library.refresh()
         print_index(router.library, report, as_json=as_json)
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import DocumentEncoder
 from skillrouter_mcp.index.errors import DatabaseError, NotKeptError
-from skillrouter_mcp.index.library import Library, Roots
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.synchroniser import Changes, Progress
 from skillrouter_mcp.skills.watching import Watch
 
@@ -198,7 +199,7 @@ class Keeper:
             if any(order.rebuild for order in orders):
                 self._library.forget()
             began = time.monotonic()
-            roots = self._library.kept_roots()
+            roots = self._library.attendance.roots()
             changes = self._library.scan(_told_to(orders))
             cost = time.monotonic() - began
             self._tell((root.path for root in roots), self._complaint)
@@ -230,7 +231,7 @@ class Keeper:
         library = self._library
         return frozenset(
             root.path
-            for roots in library.attended()
+            for roots in library.attendance.sets()
             if len(library.view(roots).visible)
             for root in roots
         )

@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index.attendance import Attendance, Roots
 from skillrouter_mcp.index.borrowing import Borrowing
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding, Fingerprint
@@ -27,8 +26,9 @@ from skillrouter_mcp.index.errors import (
     UnwritableDatabaseError,
 )
 from skillrouter_mcp.index.glossary import glossary_digest
-from skillrouter_mcp.index.mirror import Integers, Mirror
+from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.opening import open_as_it_is, open_to_write, set_aside
+from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.store import Location, SkillStore
 from skillrouter_mcp.index.synchroniser import Changes, Progress
 from skillrouter_mcp.index.words import WORDS_LAYOUT, WordIndex
@@ -38,22 +38,6 @@ _LOG = logging.getLogger(__name__)
 DATABASE_FILE = "index.db"
 _LOCK_FILE = "writer.lock"
 _MEND_SECONDS = 5.0
-
-Roots = tuple[Root, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a request sees: the same from its first step to its last.
-
-    Attributes:
-        visible: sorted ids of the documents that may be found, shape (documents,).
-        pending: how many of them have no vectors yet and are found by their words alone.
-    """
-
-    visible: Integers
-    mirror: Mirror
-    pending: int
 
 
 class Library:
@@ -79,8 +63,7 @@ class Library:
         self.roots = tuple(roots)
         self.unwritable = ""
         self._borrowing = Borrowing()
-        self._attending = threading.Lock()
-        self._attended: Counter[Roots] = Counter()
+        self.attendance = Attendance(self.roots)
         self._views: dict[Roots, Snapshot] = {}
         self._wanted: Counter[int] = Counter()
         self._fingerprint = fingerprint
@@ -279,29 +262,6 @@ class Library:
         if damage:
             raise DamagedDatabaseError(damage)
 
-    def attend(self, roots: Roots) -> None:
-        """Keeps these roots in step too, until `leave` was called as often."""
-        with self._attending:
-            self._attended[roots] += 1
-
-    def leave(self, roots: Roots) -> None:
-        """Ends what one `attend` began. What was read stays in the index."""
-        with self._attending:
-            self._attended[roots] -= 1
-            if self._attended[roots] <= 0:
-                del self._attended[roots]
-                self._views.pop(roots, None)
-
-    def attended(self) -> list[Roots]:
-        """All sets of roots in which skills are looked for."""
-        with self._attending:
-            return list(dict.fromkeys([self.roots, *self._attended]))
-
-    def kept_roots(self) -> Roots:
-        """All roots that are kept in step, each path once."""
-        roots = [root for roots in self.attended() for root in roots]
-        return tuple({root.path: root for root in roots}.values())
-
     def scan(self, progress: Progress | None = None) -> Changes:
         """Reads what changed in the folders; what was read can be found while the rest is still
         being read. Only within `writing`."""
@@ -311,7 +271,7 @@ class Library:
             if progress is not None:
                 progress(done, total)
 
-        changes = synchroniser.scan(self.store, self._agree, self.kept_roots(), batch_read)
+        changes = synchroniser.scan(self.store, self._agree, self.attendance.roots(), batch_read)
         encoding = Encoding.find(self._database, self._fingerprint)
         if encoding is not None:
             encoding.forget_idle(int(time.time()))
@@ -381,10 +341,11 @@ class Library:
         view = self._views.get(roots)
         if view is None or view.mirror is not whole.mirror:
             visible = np.array(self._requests.visible(roots), np.int64)
-            view = _snapshot(visible, whole.mirror)
-            with self._attending:
-                if roots in self._attended:
-                    self._views[roots] = view
+            view = Snapshot.of(visible, whole.mirror)
+            attended = self.attendance.sets()
+            if roots in attended:
+                views = {**self._views, roots: view}
+                self._views = {roots: views[roots] for roots in attended if roots in views}
         return view
 
     def _read(self) -> Snapshot:
@@ -396,7 +357,7 @@ class Library:
                 else Mirror.read(encoding, self.snapshot.mirror if self._seen else None)
             )
             visible = np.array(self.store.visible(self.roots), np.int64)
-        return _snapshot(visible, mirror)
+        return Snapshot.of(visible, mirror)
 
     def damage(self) -> str:
         """What SQLite's own check finds wrong with the file, empty if nothing."""
@@ -442,8 +403,3 @@ class Library:
         self._reader.close()
         self._database.close()
         self._borrowing.give_back()
-
-
-def _snapshot(visible: Integers, mirror: Mirror) -> Snapshot:
-    pending = np.setdiff1d(visible, mirror.document_ids, assume_unique=True)
-    return Snapshot(visible, mirror, len(pending))

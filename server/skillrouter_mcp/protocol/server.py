@@ -27,7 +27,7 @@ from skillrouter_mcp.protocol.skills_extension import SkillsExtension
 from skillrouter_mcp.sharing.warm_up import WarmUp
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.settings import Settings
     from skillrouter_mcp.sharing.finder import SkillFinder
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from skillrouter_mcp.skills import is_plain
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
 
 CHANGED = "notifications/roots/list_changed"
 _PATIENCE_SECONDS = 2.0

@@ -29,7 +29,7 @@ from skillrouter_mcp.protocol.skill_uri import SKILL_FILE, SkillUri, skill_uri
 from skillrouter_mcp.skills import SkillError, plain, printable
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.sharing.finder import SkillFinder
 

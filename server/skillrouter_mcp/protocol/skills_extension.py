@@ -20,7 +20,7 @@ from skillrouter_mcp.skills import printable
 if TYPE_CHECKING:
     from mcp.server.mcpserver.context import Context
 
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.protocol.session_roots import SessionRoots
     from skillrouter_mcp.protocol.skill_catalogue import FileContent, SkillCatalogue
     from skillrouter_mcp.sharing.finder import SkillFinder

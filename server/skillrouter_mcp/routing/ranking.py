@@ -10,8 +10,8 @@ import numpy as np
 
 from skillrouter_gguf import Model
 from skillrouter_mcp.index.errors import QuarantinedError
-from skillrouter_mcp.index.library import Snapshot
 from skillrouter_mcp.index.mirror import Floats
+from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Verdict
 from skillrouter_mcp.routing.fusion import Weights, load_weights

@@ -11,11 +11,13 @@ from types import TracebackType
 from typing import Protocol
 
 from skillrouter_gguf import CatalogueError, Encoder, Model, load_catalogue
+from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
-from skillrouter_mcp.index.library import Library, Roots, Snapshot
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
+from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
@@ -190,14 +192,14 @@ class Router:
 
     def attend(self, roots: Roots) -> None:
         """Has these roots kept in step too, until `leave` was called as often."""
-        self.library.attend(roots)
+        self.library.attendance.begin(roots)
         if self._keeper is not None:
             self._keeper.look()
 
     def leave(self, roots: Roots) -> None:
         """Ends what one `attend` began."""
-        self.library.leave(roots)
-        if roots not in self.library.attended():
+        self.library.attendance.end(roots)
+        if roots not in self.library.attendance.sets():
             with self._shelving:
                 self._shelves.pop(roots, None)
 
@@ -211,7 +213,7 @@ class Router:
         """
         if self._keeper is None:
             return self._scanned
-        if roots is not None and roots not in self.library.attended():
+        if roots is not None and roots not in self.library.attendance.sets():
             self.attend(roots)
         scanned = self._keeper.wait_for_scan(_FIRST_SCAN_SECONDS, roots)
         if len(self.library.view(roots).visible):

@@ -9,9 +9,9 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from skillrouter_mcp.index.library import Snapshot
 from skillrouter_mcp.index.mirror import Floats, Integers
 from skillrouter_mcp.index.passages import LABEL, WINDOW
+from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, WordIndex
 from skillrouter_mcp.routing.request import Request
 

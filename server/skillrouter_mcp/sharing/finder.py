@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.routing.answer import Answer
 

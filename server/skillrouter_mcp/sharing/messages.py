@@ -12,7 +12,7 @@ from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.skills import Root
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
 
 

@@ -30,7 +30,7 @@ from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Doorway
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.routing.router import Router
     from skillrouter_mcp.settings import Settings
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Message, connect
@@ -15,12 +15,14 @@ from skillrouter_mcp.sharing.messages import OwnerError, pack_roots, unpack_answ
 from skillrouter_mcp.sharing.spawning import LOG_FILE, Spawner, UnfitError
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.index.synchroniser import Changes
     from skillrouter_mcp.routing.answer import Answer
-    from skillrouter_mcp.routing.router import IndexProgress
+    from skillrouter_mcp.routing.router import IndexProgress, Router
     from skillrouter_mcp.settings import Settings
+
+_T = TypeVar("_T")
 
 _CONNECT_SECONDS = 30.0
 _GREETING_SECONDS = 20.0
@@ -256,6 +258,18 @@ def running_owner(settings: Settings) -> Iterator[RemoteRouter | None]:
         return
     with owner:
         yield owner
+
+
+def asked_or(
+    owner: RemoteRouter | None, router: Router, ask: Callable[[Router | RemoteRouter], _T]
+) -> _T:
+    """What the owner answers, or this process's own router where there is none, or it ends."""
+    if owner is not None:
+        try:
+            return ask(owner)
+        except AloneError:
+            pass
+    return ask(router)
 
 
 def _exchange(

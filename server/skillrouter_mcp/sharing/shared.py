@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter
 
 if TYPE_CHECKING:
-    from skillrouter_mcp.index.library import Roots
+    from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.routing.answer import Answer
     from skillrouter_mcp.routing.router import Router

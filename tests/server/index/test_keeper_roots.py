@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from skillrouter_mcp.index import keeper
+from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.errors import NotKeptError, UnwritableDatabaseError
 from skillrouter_mcp.index.keeper import Keeper
-from skillrouter_mcp.index.library import Library, Roots
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.skills import Root
 
 PATIENCE = 60.0
@@ -59,7 +60,7 @@ def test_roots_are_scanned_once_somebody_asks_for_them(
 ) -> None:
     assert keeping.wait_for_scan(PATIENCE)
     assert not keeping.wait_for_scan(0, project)
-    library.attend(project)
+    library.attendance.begin(project)
     keeping.look()
     assert keeping.wait_for_scan(PATIENCE, project)
     assert _skills(library, project) == 1
@@ -69,7 +70,7 @@ def test_roots_are_scanned_once_somebody_asks_for_them(
 def test_roots_are_watched_as_long_as_somebody_asks_for_them(
     library: Library, keeping: Keeper, project: Roots
 ) -> None:
-    library.attend(project)
+    library.attendance.begin(project)
     keeping.look()
     assert keeping.wait_for_scan(PATIENCE, project)
     time.sleep(0.3)  # until it waits
@@ -81,7 +82,7 @@ def test_roots_are_watched_as_long_as_somebody_asks_for_them(
 def test_who_waits_for_roots_waits_for_their_skills(
     library: Library, keeping: Keeper, project: Roots
 ) -> None:
-    library.attend(project)
+    library.attendance.begin(project)
     told: list[tuple[int, int]] = []
     changes = keeping.bring_in_step(None, lambda *done: told.append(done), roots=project)
     assert changes is not None
@@ -93,7 +94,7 @@ def test_who_waits_for_roots_waits_for_their_skills(
 def test_a_rebuild_reads_and_embeds_all_anew(
     library: Library, keeping: Keeper, project: Roots, counting: Any
 ) -> None:
-    library.attend(project)
+    library.attendance.begin(project)
     keeping.bring_in_step(None, None, roots=project)
     once = len(counting.texts)
     reading: list[tuple[int, int]] = []

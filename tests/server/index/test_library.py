@@ -310,21 +310,21 @@ def test_roots_are_kept_in_step_as_long_as_they_are_attended(
     folder = project("b", "one")
     roots = (Root(folder, "project"), Root(root, "user"))
     library = open_library()
-    assert library.kept_roots() == library.roots
-    library.attend(roots)
-    library.attend(roots)
-    assert library.attended() == [library.roots, roots]
-    assert {kept.path for kept in library.kept_roots()} == {root, folder}
+    assert library.attendance.roots() == library.roots
+    library.attendance.begin(roots)
+    library.attendance.begin(roots)
+    assert library.attendance.sets() == [library.roots, roots]
+    assert {kept.path for kept in library.attendance.roots()} == {root, folder}
     _step(library, counting)
     assert len(library.view(roots).visible) == 2
     assert library.view(roots).pending == 0
     assert len(library.view(None).visible) == len(library.view(library.roots).visible) == 1
 
-    library.leave(roots)
-    assert library.attended() == [library.roots, roots]
-    library.leave(roots)
-    library.leave(roots)
-    assert library.attended() == [library.roots]
+    library.attendance.end(roots)
+    assert library.attendance.sets() == [library.roots, roots]
+    library.attendance.end(roots)
+    library.attendance.end(roots)
+    assert library.attendance.sets() == [library.roots]
     project("c", "two")
     _step(library, counting)
     assert len(library.view(roots).visible) == 2
@@ -335,7 +335,7 @@ def test_a_view_is_the_same_until_something_changes(
 ) -> None:
     roots = (Root(project("b", "one"), "project"),)
     library = open_library()
-    library.attend(roots)
+    library.attendance.begin(roots)
     _step(library, counting)
     view = library.view(roots)
     assert library.view(roots) is view
@@ -350,10 +350,10 @@ def test_roots_are_attended_from_many_threads(open_library: Opener, tmp_path: Pa
     def come_and_go(number: int) -> None:
         for n in range(200):
             roots = (Root(tmp_path / str(n % 3), "user"),)
-            library.attend(roots)
-            library.attended()
-            library.leave(roots)
+            library.attendance.begin(roots)
+            library.attendance.sets()
+            library.attendance.end(roots)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(come_and_go, range(8)))
-    assert library.attended() == [library.roots]
+    assert library.attendance.sets() == [library.roots]

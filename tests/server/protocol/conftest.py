@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from skillrouter_gguf import load_catalogue
+from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import Fingerprint
-from skillrouter_mcp.index.library import Library, Roots
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.protocol.skill_catalogue import SkillCatalogue
 from skillrouter_mcp.routing.answer import Answer

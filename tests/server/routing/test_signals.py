@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from skillrouter_gguf import Encoder
-from skillrouter_mcp.index.library import Snapshot
 from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.passages import LABEL, WINDOW
+from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.store import Document
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing import signals
