@@ -17,7 +17,7 @@ from skillrouter_mcp.settings import Settings
 from skillrouter_mcp.sharing import remote as module
 from skillrouter_mcp.sharing.channel import ChannelClosedError, connect
 from skillrouter_mcp.sharing.messages import OwnerError
-from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter, running_owner
+from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter, asked_or, running_owner
 
 PATIENCE = 120.0
 TUNE = "tune the strings of a grand piano"
@@ -165,3 +165,20 @@ def test_one_that_was_closed_asks_nobody(settings: Settings) -> None:
     router.close()
     with pytest.raises(AloneError, match="closed"):
         router.find(TUNE)
+
+
+def test_where_the_owner_has_ended_ones_own_router_is_asked() -> None:
+    own: Any = object()
+    asked: list[object] = []
+
+    def ask(finder: object) -> str:
+        asked.append(finder)
+        if finder is not own:
+            raise AloneError("it has ended")
+        return "found"
+
+    owner: Any = object()
+    assert asked_or(owner, own, ask) == "found"
+    assert asked == [owner, own]
+    assert asked_or(None, own, ask) == "found"
+    assert asked == [owner, own, own]
