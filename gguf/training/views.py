@@ -1,0 +1,84 @@
+"""The texts that stand for a skill, cut as the router cuts them before it embeds them.
+
+What an encoder sees in training has to look like what it is given in use. The same rules stand in
+`skillrouter_mcp.index.passages`, which a test holds these against.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from bisect import bisect_right
+
+_DESCRIPTION_CHARACTERS = 1_000
+_WINDOW_CHARACTERS = 600
+_MOST_WINDOWS = 3
+_LEAST_CHARACTERS = 200
+_NEAR_CHARACTERS = 40
+
+_FENCED_CODE = re.compile(
+    r"^[ \t]*(```|~~~)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_RULE = re.compile(r"^[\s|:\-=*_#>+]*$")
+_LINK = re.compile(r"\[([^\[\]\n]{0,200})\]\([^)\n]{0,500}\)")
+_ADDRESS = re.compile(r"https?://\S+")
+_MARKS = re.compile(r"[ \t|`*]+")
+
+
+def label(name: str, description: str) -> str:
+    """Name and description, as one text."""
+    return f"{re.sub('[-_]', ' ', name)}. {description[:_DESCRIPTION_CHARACTERS]}"
+
+
+def windows(name: str, body: str) -> list[str]:
+    """Up to three pieces of the body's prose, in order, each under the name."""
+    return [f"{name}\n{text}" for text in _windows(_lines(_prose(body)))]
+
+
+def _prose(body: str) -> str:
+    """The body without code, unless little else is in it."""
+    prose = _FENCED_CODE.sub("\n", _COMMENT.sub("", body))
+    return prose if len(prose) >= min(300, len(body) // 4) else body
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that say something, without marks, links and addresses."""
+    tidied = (_tidy(line) for line in text.split("\n") if not _RULE.match(line))
+    return [line for line in tidied if line]
+
+
+def _tidy(line: str) -> str:
+    return _MARKS.sub(" ", _ADDRESS.sub("", _LINK.sub(r"\1", line))).strip()
+
+
+def _windows(lines: list[str]) -> list[str]:
+    """One after the other where that covers all lines, else evenly spread over them."""
+    starts = list(itertools.accumulate((len(line) + 1 for line in lines), initial=0))
+    total = starts[-1]
+    spread = total > _MOST_WINDOWS * _WINDOW_CHARACTERS
+    found: list[str] = []
+    first = 0
+    for n in range(_MOST_WINDOWS):
+        if spread and n:
+            offset = (total - _WINDOW_CHARACTERS) * n / (_MOST_WINDOWS - 1)
+            first = bisect_right(starts, offset + _NEAR_CHARACTERS) - 1
+        if first >= len(lines) or (n and total - starts[first] < _LEAST_CHARACTERS):
+            break
+        text, first = _cut(lines, first)
+        found.append(text)
+    return found
+
+
+def _cut(lines: list[str], first: int) -> tuple[str, int]:
+    """Whole lines from `first` on, as many as a window takes, and the index of the next line."""
+    kept: list[str] = []
+    left = _WINDOW_CHARACTERS
+    while first < len(lines) and len(lines[first]) < left:
+        kept.append(lines[first])
+        left -= len(lines[first]) + 1
+        first += 1
+    if first < len(lines) and left > _WINDOW_CHARACTERS * 0.4:
+        kept.append(lines[first][:left])
+        first += 1
+    return "\n".join(kept), first

@@ -1,0 +1,131 @@
+"""The whole recipe on fifty made-up skills and a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from tests.gguf.tiny_bert import TinyBert
+
+_NEEDED = ("torch", "transformers", "bm25s", "safetensors", "tokenizers", "gguf")
+if missing := [name for name in _NEEDED if find_spec(name) is None]:
+    pytest.skip(
+        f"the `train` extra is not installed: no {', '.join(missing)}", allow_module_level=True
+    )
+
+from training import corpus, evaluate, export, negatives, pairs, train  # noqa: E402
+from training.encoder import Encoder  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+_THINGS = ("valve", "pump", "tank", "filter", "hose", "gauge", "boiler", "sink", "drain", "meter")
+_DEEDS = ("clean", "mend", "order", "paint", "weigh")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> tuple[Path, Path]:
+    """Fifty skills, and a short request for every other one."""
+    skills, requests = tmp_path / "skills.jsonl", tmp_path / "requests.jsonl"
+    rows = [(deed, thing) for thing in _THINGS for deed in _DEEDS]
+    with skills.open("w", encoding="utf-8") as file:
+        for number, (deed, thing) in enumerate(rows):
+            skill = {
+                "skill_id": f"s{number}",
+                "name": f"{deed}-{thing}",
+                "description": f"How to {deed} a {thing}. Use when a {thing} is bad, to {deed} it.",
+                "body": f"Take the {thing} and {deed} it with care.\n" * 12,
+            }
+            file.write(json.dumps(skill) + "\n")
+    with requests.open("w", encoding="utf-8") as file:
+        for number, (deed, thing) in list(enumerate(rows))[::2]:
+            request = {
+                "id": f"r{number}",
+                "query": f"please {deed} my old {thing}",
+                "relevant": [f"s{number}"],
+                "lang": "en",
+                "kind": "short",
+            }
+            file.write(json.dumps(request) + "\n")
+    return skills, requests
+
+
+def test_from_skills_to_a_model_that_llama_cpp_reads(
+    library: tuple[Path, Path],
+    tiny_bert: TinyBert,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    skills, requests = map(str, library)
+    base = tiny_bert.write()
+    examples, neighbours = tmp_path / "examples.jsonl", tmp_path / "neighbours.jsonl"
+    run, candidate, file = tmp_path / "run", tmp_path / "candidate", tmp_path / "candidate.gguf"
+
+    pairs.main([skills, requests, str(examples), "--held-out", "0.2"])
+    negatives.main([str(examples), str(base), str(neighbours), "--threads", "1"])
+    training = [
+        *(str(examples), str(neighbours), str(base), str(run), "--threads", "1"),
+        *("--written", "4", "--with-neighbour", "4", "--natural", "2", "--save-every", "2"),
+    ]
+    train.main([*training, "--steps", "2"])
+    train.main([*training, "--steps", "4"])
+    export.main(
+        [str(run / "model"), str(base), str(candidate), "--base-share", "0.2", "--gguf", str(file)]
+    )
+    capsys.readouterr()
+    evaluate.main(
+        [
+            *(str(candidate), skills, requests, str(tmp_path / "scratch"), "--full"),
+            *("--validation", str(examples), str(neighbours), "--threads", "1"),
+        ]
+    )
+
+    report = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["view"] for line in report] == ["label", "window", "both", "full"]
+    assert {line["requests"] for line in report} == {5}
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in log] == [0, 1, 2, 3]
+    texts = ["mend the pump", "the page number of a pdf file"]
+    with tiny_bert.open(file) as served:
+        cosines = (served.encode_queries(texts) * Encoder(candidate).encode(texts)).sum(axis=1)
+    assert np.all(cosines > 0.99)
+
+
+def test_neighbours_are_like_the_skill_and_not_the_same(
+    library: tuple[Path, Path], tiny_bert: TinyBert, tmp_path: Path
+) -> None:
+    skills, requests = library
+    examples = pairs.make_examples(
+        corpus.read_skills(skills), corpus.read_requests(requests), 0.2, 1
+    )
+
+    found = negatives.find_neighbours(examples, Encoder(tiny_bert.write()), 1)
+
+    assert len(found) == 25
+    for each in found:
+        assert each.skill_id not in each.near
+        assert not set(each.near) & set(each.same)
+
+
+def test_batches_are_drawn_again_the_same_and_hold_no_skill_twice(
+    library: tuple[Path, Path],
+) -> None:
+    skills, requests = library
+    examples = pairs.make_examples(
+        corpus.read_skills(skills), corpus.read_requests(requests), 0.2, 1
+    )
+    shares = train.Shares(written=6, neighbours=6, natural=4)
+    near = [corpus.Neighbours(e.skill_id, [o.skill_id for o in examples], []) for e in examples]
+    held_out = {example.skill_id for example in examples if example.split == "validation"}
+    batches, again = (train.Batches(examples, near, shares, 1) for _ in range(2))
+
+    for step in (3, 0):
+        rows = batches.batch(step)
+        assert rows == again.batch(step)
+        assert len({row.skill_id for row in rows}) == len(rows) >= 12
+        assert not held_out & {row.skill_id for row in rows}
