@@ -17,11 +17,13 @@ from skillrouter_gguf.errors import (
     ModelFileError,
     SelfCheckError,
 )
+from skillrouter_gguf.own_file import describe_file
 
 if TYPE_CHECKING:
     from skillrouter_gguf.encoder import Encoder
     from skillrouter_gguf.llama import system_info
-    from skillrouter_gguf.self_check import check_encoder
+    from skillrouter_gguf.reranker import Reranker
+    from skillrouter_gguf.self_check import check_encoder, check_reranker
 
 __all__ = [
     "Catalogue",
@@ -33,14 +35,23 @@ __all__ = [
     "ModelError",
     "ModelFileError",
     "Profile",
+    "Reranker",
     "SelfCheckError",
     "check_encoder",
+    "check_reranker",
+    "describe_file",
     "load_catalogue",
     "read_catalogue",
     "system_info",
 ]
 
-_LATE = {"Encoder": "encoder", "check_encoder": "self_check", "system_info": "llama"}
+_LATE = {
+    "Encoder": "encoder",
+    "Reranker": "reranker",
+    "check_encoder": "self_check",
+    "check_reranker": "self_check",
+    "system_info": "llama",
+}
 
 
 def __getattr__(name: str) -> object:

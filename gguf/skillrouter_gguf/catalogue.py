@@ -7,7 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from skillrouter_gguf.errors import CatalogueError
 
@@ -32,10 +40,12 @@ class Model(_Frozen):
         title: what it is good for, in a line.
         embedded: whether the file comes with this package.
         size: bytes of the file, where known.
-        dimensions: length of its vectors.
-        context: the most tokens it reads of a text.
-        pooling: how its token vectors become one.
+        dimensions: length of an encoder's vectors.
+        context: the most tokens it reads of a text; a reranker, of a request and a text together.
+        pooling: how its token vectors become one; a reranker's become a score.
         query_prefix, document_prefix: put before every text; the model was trained with them.
+        template: how a causal reranker is asked, with `{query}` and `{document}` in it; that of
+            its file by default.
         languages: what it reads, as ISO 639-1 codes or "multilingual".
         source: where the file, or what it was made from, is published.
         known_vector: the first components of the vector of `self_check.SENTENCE`, where known.
@@ -48,15 +58,24 @@ class Model(_Frozen):
     file: str
     size: PositiveInt | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    dimensions: PositiveInt
+    dimensions: NonNegativeInt = 0
     context: PositiveInt
-    pooling: Literal["mean", "cls", "last"]
+    pooling: Literal["mean", "cls", "last", "rank"]
     query_prefix: str = ""
     document_prefix: str = ""
+    template: str = ""
     languages: tuple[str, ...]
     licence: str
     source: str
     known_vector: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Model:
+        if (self.kind == "reranker") != (self.pooling == "rank"):
+            raise ValueError("pooling: rank is what a reranker has, and nothing else")
+        if self.kind == "encoder" and not self.dimensions:
+            raise ValueError("dimensions: an encoder has some")
+        return self
 
 
 class Profile(_Frozen):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skillrouter_gguf.causal import open_context
 from skillrouter_gguf.cores import usable_cores
 from skillrouter_gguf.errors import EngineError
-from skillrouter_gguf.llama import LlamaContext, LlamaModel
+from skillrouter_gguf.llama import LlamaModel
 from skillrouter_gguf.model_file import verified_path
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Beyond this the memory of one more context buys little.
 _MOST_LANES = 4
+# A causal model's texts are long, and its contexts keep keys and values besides.
+_CAUSAL_LANES = 1
 
 
 class Encoder:
@@ -38,7 +41,7 @@ class Encoder:
         self._model = model
         self._engine = engine
         self._threads = threads
-        self._queries = LlamaContext(engine, model.pooling, tokens=model.context, threads=threads)
+        self._queries = open_context(engine, model.pooling, tokens=model.context, threads=threads)
         self._documents = threading.Lock()
         self._closed = threading.Event()
 
@@ -119,11 +122,12 @@ class Encoder:
         # Lanes take the longest text first, so that they finish together.
         waiting = sorted(range(len(rows)), key=lambda row: len(rows[row]))
         longest = len(rows[waiting[-1]])
-        lanes = min(self._threads, _MOST_LANES, len(rows))
+        most = _CAUSAL_LANES if self._engine.causal else _MOST_LANES
+        lanes = min(self._threads, most, len(rows))
         failed = threading.Event()
 
         def run_lane(threads: int) -> None:
-            context = LlamaContext(
+            context = open_context(
                 self._engine, self._model.pooling, tokens=longest, threads=threads
             )
             try:

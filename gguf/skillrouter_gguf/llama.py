@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from skillrouter_gguf.errors import EngineError
+from skillrouter_gguf.normalisation import STRIP_ACCENTS, normaliser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     IntArray = NDArray[np.int32]
     FloatArray = NDArray[np.float32]
 
-Pooling = Literal["mean", "cls", "last"]
+Pooling = Literal["mean", "cls", "last", "rank"]
 
 _ERROR_LEVEL = 4  # of `enum ggml_log_level`
 # llama.cpp sets aside a float per token of a text and per word of the vocabulary, and never gives
@@ -81,6 +83,15 @@ def _closed() -> EngineError:
     return EngineError("this model has been closed.")
 
 
+def _overrides(engine: Any) -> Any:
+    """Metadata that counts for more than the file's: accents are dropped before llama.cpp."""
+    overrides = (engine.llama_model_kv_override * 2)()  # the second, without a key, ends the list
+    overrides[0].key = STRIP_ACCENTS.encode()
+    overrides[0].tag = engine.LLAMA_KV_OVERRIDE_TYPE_BOOL
+    overrides[0].value.val_bool = False
+    return overrides
+
+
 def system_info() -> str:
     """llama-cpp-python's version, and what of this processor it was built to use.
 
@@ -97,6 +108,12 @@ def system_info() -> str:
 class LlamaModel:
     """Weights and tokenizer of one GGUF file; may be shared by contexts in several threads.
 
+    Attributes:
+        dimensions: length of a vector.
+        outputs: how many numbers a reranker's head gives.
+        context: the most tokens that it was made to read.
+        causal: whether a token sees only those before it.
+
     Raises:
         EngineError: if llama.cpp refuses the file.
     """
@@ -104,6 +121,7 @@ class LlamaModel:
     def __init__(self, path: Path) -> None:
         self._engine = _engine()
         parameters = self._engine.llama_model_default_params()
+        parameters.kv_overrides = _overrides(self._engine)
         _error_lines.clear()
         self.handle = self._engine.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.handle:
@@ -116,8 +134,37 @@ class LlamaModel:
             or self._engine.llama_vocab_get_add_eos(vocabulary)
         )
         self.dimensions: int = self._engine.llama_model_n_embd_out(self.handle)
+        self.outputs: int = self._engine.llama_model_n_cls_out(self.handle)
         self.context: int = self._engine.llama_model_n_ctx_train(self.handle)
         self.vocabulary_size: int = self._engine.llama_vocab_n_tokens(vocabulary)
+        architecture = self.metadata("general.architecture")
+        self.causal = self.metadata(f"{architecture}.attention.causal") != "false"
+        self._normalise = normaliser(self.metadata)
+
+    def metadata(self, key: str) -> str | None:
+        """The value of `key` in the file's metadata as text, or None where there is none."""
+        room = 256
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            length = self._engine.llama_model_meta_val_str(self.handle, key.encode(), buffer, room)
+            if length < room:
+                return None if length < 0 else buffer.value.decode("utf-8", "replace")
+            room = length + 1
+
+    def frame(self) -> tuple[IntArray, IntArray]:
+        """The special tokens before and behind a text, as int32 of shape (0,) or (1,)."""
+        engine, vocabulary = self._engine, self._vocabulary
+        opening = closing = -1
+        if engine.llama_vocab_get_add_bos(vocabulary):
+            opening = engine.llama_vocab_bos(vocabulary)
+        if engine.llama_vocab_get_add_eos(vocabulary):
+            closing = engine.llama_vocab_eos(vocabulary)
+        elif engine.llama_vocab_get_add_sep(vocabulary):
+            closing = engine.llama_vocab_sep(vocabulary)
+        before, behind = (
+            np.array([token] if token >= 0 else [], dtype=np.int32) for token in (opening, closing)
+        )
+        return before, behind
 
     def tokenise(self, text: str, limit: int) -> IntArray:
         """The token ids of `text`, special tokens around it, as int32 of at most `limit`.
@@ -125,12 +172,7 @@ class LlamaModel:
         A longer text loses its end but keeps the token that closes it. Special tokens written out
         in `text` are plain text. A lone surrogate becomes U+FFFD.
         """
-        length = 8 * limit
-        while True:
-            tokens = self._tokenise(text[:length])
-            if len(text) <= length or len(tokens) > limit + 8:
-                break
-            length *= 2
+        tokens = self._tokenise_start(text, limit, framed=True)
         if len(tokens) > limit:
             closing = tokens[-1]
             tokens = tokens[:limit]
@@ -138,11 +180,41 @@ class LlamaModel:
                 tokens[-1] = closing
         return tokens
 
-    def _tokenise(self, text: str) -> IntArray:
+    def tokenise_part(self, text: str, limit: int) -> IntArray:
+        """The token ids of `text` alone, as int32 of at most `limit`; otherwise like `tokenise`."""
+        return self._tokenise_start(text, limit, framed=False)[:limit]
+
+    def tokenise_markup(self, text: str) -> IntArray:
+        """The token ids of `text` alone, in which special tokens written out are those tokens.
+
+        For templates only: a text from elsewhere could end its part and open another.
+        """
+        return self._tokenise(text, framed=False, markup=True)
+
+    def after_markup(self, text: str) -> str:
+        """What stands in `text` behind its last special token; all of it if there is none."""
+        engine, vocabulary = self._engine, self._vocabulary
+        for token in reversed(self.tokenise_markup(text).tolist()):
+            if engine.llama_vocab_get_attr(vocabulary, token) & engine.LLAMA_TOKEN_ATTR_CONTROL:
+                name: str = engine.llama_vocab_get_text(vocabulary, token).decode()
+                return text.rpartition(name)[2]
+        return text
+
+    def _tokenise_start(self, text: str, limit: int, *, framed: bool) -> IntArray:
+        """The token ids of so much of `text` that more than `limit` of them are right."""
+        length = 8 * limit
+        while True:
+            tokens = self._tokenise(text[:length], framed=framed)
+            if len(text) <= length or len(tokens) > limit + 8:
+                return tokens
+            length *= 2
+
+    def _tokenise(self, text: str, *, framed: bool, markup: bool = False) -> IntArray:
         try:
-            data = text.encode()
+            data = self._normalise(text).encode()
         except UnicodeEncodeError:
-            data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            data = self._normalise(whole).encode()
         room = len(data) + 8
         tokens = np.empty(room, dtype=np.int32)
         pointer = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
@@ -150,7 +222,7 @@ class LlamaModel:
             if not self.handle:
                 raise _closed()
             count = self._engine.llama_tokenize(
-                self._vocabulary, data, len(data), pointer, room, True, False
+                self._vocabulary, data, len(data), pointer, room, framed, markup
             )
         if count < 0:
             raise _failure(f"llama.cpp can't tokenise a text of {len(data)} bytes")
@@ -165,8 +237,8 @@ class LlamaModel:
                 self.handle = None
 
 
-class LlamaContext:
-    """Working memory to embed one text at a time with a `LlamaModel`.
+class Context(ABC):
+    """Working memory to compute one text at a time with a `LlamaModel`.
 
     Safe to share between threads: a lock lets one text in at a time.
 
@@ -175,26 +247,23 @@ class LlamaContext:
         threads: how many threads compute one text.
 
     Raises:
-        EngineError: if llama.cpp can't make it, or from `embed`, if it can't compute.
+        EngineError: if llama.cpp can't make it, or from `embed` and `outputs`, if it can't compute.
     """
 
     def __init__(self, model: LlamaModel, pooling: Pooling, *, tokens: int, threads: int) -> None:
         self._engine = engine = _engine()
         self._model = model
-        self._capacity = tokens
+        self._limit = tokens
+        self._width = model.outputs if pooling == "rank" else model.dimensions
         self._lock = threading.Lock()
         self._closed = False
+        self._handle: Any = None
         self._parameters = parameters = engine.llama_context_default_params()
-        # One text must fit in one micro-batch: pooling over several is wrong.
-        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = tokens
         parameters.n_seq_max = 1
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.embeddings = True
         parameters.pooling_type = getattr(engine, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
-        parameters.flash_attn_type = engine.LLAMA_FLASH_ATTN_TYPE_ENABLED
         parameters.no_perf = True
-        self._batch = self._make_batch()
-        self._handle = self._make_handle()
 
     def embed(self, tokens: IntArray) -> FloatArray:
         """The pooled vector of one text, L2-normalised, as float32 of the model's dimensions.
@@ -202,17 +271,7 @@ class LlamaContext:
         Args:
             tokens: at least one and no more than the context holds.
         """
-        if not 0 < len(tokens) <= self._capacity:
-            raise EngineError(f"a text of {len(tokens)} tokens; 1 to {self._capacity} can be read.")
-        _engine()
-        with self._lock:
-            if self._closed:
-                raise _closed()
-            if self._handle is None:
-                self._handle = self._make_handle()
-            vector = self._pooled(tokens)
-            if len(tokens) * self._model.vocabulary_size > _OUTPUTS_KEPT:
-                self._free()
+        vector = self.outputs(tokens)
         with np.errstate(over="ignore"):
             norm = float(np.linalg.norm(vector))
         if not np.isfinite(norm) or norm == 0:
@@ -220,23 +279,25 @@ class LlamaContext:
         unit: FloatArray = vector / np.float32(norm)
         return unit
 
+    def outputs(self, tokens: IntArray) -> FloatArray:
+        """What the model's pooling gives for one text, as it is: float32 of shape (n,)."""
+        if not 0 < len(tokens) <= self._limit:
+            raise EngineError(f"a text of {len(tokens)} tokens; 1 to {self._limit} can be read.")
+        _engine()
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            return self._compute(tokens)
+
     def close(self) -> None:
-        """Free the working memory, once a text that is being embedded is done."""
+        """Free the working memory, once a text that is being computed is done."""
         with self._lock:
             self._closed = True
             self._free()
 
-    def _make_batch(self) -> Any:
-        """A batch of one sequence; only its tokens and their number change from text to text."""
-        size = self._capacity
-        first = ctypes.pointer(ctypes.c_int32(0))
-        return self._engine.llama_batch(
-            n_tokens=0,
-            pos=(ctypes.c_int32 * size)(*range(size)),
-            n_seq_id=(ctypes.c_int32 * size)(*[1] * size),
-            seq_id=(ctypes.POINTER(ctypes.c_int32) * size)(*[first] * size),
-            logits=(ctypes.c_int8 * size)(*[1] * size),
-        )
+    @abstractmethod
+    def _compute(self, tokens: IntArray) -> FloatArray:
+        """The outputs for `tokens`; called by one thread at a time."""
 
     def _make_handle(self) -> Any:
         if not self._model.handle:
@@ -247,22 +308,56 @@ class LlamaContext:
             raise _failure("llama.cpp can't make room for this model's computations")
         return handle
 
-    def _pooled(self, tokens: IntArray) -> FloatArray:
-        engine = self._engine
-        if memory := engine.llama_get_memory(self._handle):
-            engine.llama_memory_clear(memory, False)
-        self._batch.n_tokens = len(tokens)
-        self._batch.token = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+    def _make_batch(self, size: int, *, outputs: bool) -> Any:
+        """A batch of one sequence; only its tokens and their number change from text to text."""
+        first = ctypes.pointer(ctypes.c_int32(0))
+        return self._engine.llama_batch(
+            n_tokens=0,
+            pos=(ctypes.c_int32 * size)(*range(size)),
+            n_seq_id=(ctypes.c_int32 * size)(*[1] * size),
+            seq_id=(ctypes.POINTER(ctypes.c_int32) * size)(*[first] * size),
+            logits=(ctypes.c_int8 * size)(*[int(outputs)] * size),
+        )
+
+    def _decode(self, batch: Any, tokens: IntArray) -> None:
+        batch.n_tokens = len(tokens)
+        batch.token = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
         _error_lines.clear()
-        if status := engine.llama_decode(self._handle, self._batch):
-            raise _failure(f"llama.cpp can't embed a text of {len(tokens)} tokens ({status})")
-        pointer = engine.llama_get_embeddings_seq(self._handle, 0)
+        if status := self._engine.llama_decode(self._handle, batch):
+            raise _failure(f"llama.cpp can't read a text of {len(tokens)} tokens ({status})")
+
+    def _pooled(self) -> FloatArray:
+        pointer = self._engine.llama_get_embeddings_seq(self._handle, 0)
         if not pointer:
             raise _failure("llama.cpp gave no vector: this model does not pool its tokens")
-        vector: FloatArray = np.ctypeslib.as_array(pointer, (self._model.dimensions,)).copy()
+        vector: FloatArray = np.ctypeslib.as_array(pointer, (self._width,)).copy()
         return vector
 
     def _free(self) -> None:
         if self._handle is not None:
             self._engine.llama_free(self._handle)
             self._handle = None
+
+
+class LlamaContext(Context):
+    """For models in which all tokens see each other: a text is computed whole, every time."""
+
+    def __init__(self, model: LlamaModel, pooling: Pooling, *, tokens: int, threads: int) -> None:
+        super().__init__(model, pooling, tokens=tokens, threads=threads)
+        parameters = self._parameters
+        # One text must fit in one micro-batch: pooling over several is wrong.
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = tokens
+        parameters.flash_attn_type = self._engine.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        self._batch = self._make_batch(tokens, outputs=True)
+        self._handle = self._make_handle()
+
+    def _compute(self, tokens: IntArray) -> FloatArray:
+        if self._handle is None:
+            self._handle = self._make_handle()
+        if memory := self._engine.llama_get_memory(self._handle):
+            self._engine.llama_memory_clear(memory, False)
+        self._decode(self._batch, tokens)
+        vector = self._pooled()
+        if len(tokens) * self._model.vocabulary_size > _OUTPUTS_KEPT:
+            self._free()
+        return vector

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from skillrouter_gguf.encoder import Encoder
 from skillrouter_gguf.errors import SelfCheckError
+
+if TYPE_CHECKING:
+    from skillrouter_gguf.encoder import Encoder
+    from skillrouter_gguf.reranker import Reranker
 
 SENTENCE = "Merge several PDF files into one and number its pages."
 _PARAPHRASE = "Combine PDF documents in a single file with page numbers."
@@ -40,3 +45,19 @@ def check_encoder(encoder: Encoder) -> None:
                 f"{cosine:.3f}): llama.cpp computes wrongly on this machine. Reinstall "
                 "llama-cpp-python, built here."
             )
+
+
+def check_reranker(reranker: Reranker) -> None:
+    """Judge a plain match and a plain mismatch.
+
+    Raises:
+        SelfCheckError: if the match does not score higher.
+        EngineError: if the model can't score at all.
+    """
+    match, mismatch = reranker.score(SENTENCE, [_PARAPHRASE, _UNRELATED])
+    if not match > mismatch:
+        raise SelfCheckError(
+            f"{reranker.model.name} scores an unrelated sentence higher ({mismatch:.3f}) than a "
+            f"paraphrase ({match:.3f}): its file, head or template is wrong, or llama.cpp is "
+            "broken here."
+        )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ from skillrouter_mcp.client_names import ClientName
 from skillrouter_mcp.logs import log_to_stderr
 
 if TYPE_CHECKING:
+    from skillrouter_gguf.convert import ModelKind, WeightType
     from skillrouter_install import Client, Scope
     from skillrouter_mcp.client_skills import Way
     from skillrouter_mcp.routing.answer import Answer
@@ -265,6 +266,46 @@ def list_models(as_json: bool) -> None:
     from skillrouter_mcp.console import print_models
 
     print_models(_settings().profile, as_json=as_json)
+
+
+@models.command("convert")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--weights",
+    type=click.Choice(["F32", "F16", "BF16", "Q8_0"]),
+    default="Q8_0",
+    show_default=True,
+    help="Format of the matrices.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["encoder", "reranker"]),
+    help="What the model is for, where its files do not say so.",
+)
+@click.option(
+    "--template",
+    type=click.File(encoding="utf-8"),
+    help="How a Qwen3 reranker is asked, a file with {query} and {document} in it.",
+)
+@_plain_errors
+def convert_model(
+    folder: Path,
+    target: Path,
+    weights: WeightType,
+    kind: ModelKind | None,
+    template: TextIO | None,
+) -> None:
+    """Convert the checkpoint in FOLDER (safetensors) to the GGUF file OUT.
+
+    BERT and XLM-RoBERTa encoders and cross-encoders, Qwen3 encoders and rerankers.
+    """
+    from skillrouter_gguf.convert import convert
+    from skillrouter_mcp.skills import printable
+
+    asked = template.read() if template else None
+    found = convert(folder, target, weights, kind=kind, template=asked)
+    click.echo(f"{printable(str(target), 4_096)}: {found}, {target.stat().st_size / 1e6:,.1f} MB")
 
 
 @main.command()

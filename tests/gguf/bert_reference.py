@@ -2,7 +2,8 @@
 
 Reads the published checkpoint, not the GGUF file, and tokenises with the `tokenizers` library, so
 that it shares nothing with what it judges. Follows Devlin et al. 2019 (post-norm encoder, exact
-GELU) and, for the pooled vector, Reimers and Gurevych 2019 (mean over all tokens, or the first).
+GELU) and, for the pooled vector, Reimers and Gurevych 2019 (mean over all tokens, or the first); as
+a cross-encoder Nogueira and Cho 2019.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ class BertReference:
         self._heads: int = config["num_attention_heads"]
         self._epsilon: float = config["layer_norm_eps"]
         self._mean: bool = pooling["pooling_mode_mean_tokens"]
-        self._weights = load_file(folder / "model.safetensors")
+        self._weights = {
+            name.removeprefix("bert."): values
+            for name, values in load_file(folder / "model.safetensors").items()
+        }
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
 
@@ -41,8 +45,25 @@ class BertReference:
 
     def encode(self, ids: list[int]) -> Floats:
         """The pooled vector of a text's token ids, of length 1."""
+        states = self._states(ids, [0] * len(ids))
+        vector = states.mean(axis=0) if self._mean else states[0]
+        unit: Floats = vector / np.linalg.norm(vector)
+        return unit
+
+    def classify(self, query: str, document: str, limit: int) -> float:
+        """The logit for a pair; of what is too long, the document loses its end."""
+        self._tokenizer.enable_truncation(limit, strategy="only_second")
+        pair = self._tokenizer.encode(query, document)
+        first = self._states(pair.ids, pair.type_ids)[0]
+        (logit,) = self._linear("classifier", np.tanh(self._linear("pooler.dense", first)))
+        return float(logit)
+
+    def _states(self, ids: list[int], segments: list[int]) -> Floats:
+        """The vectors of all tokens."""
         states = self._embedding("word")[ids] + self._embedding("position")[: len(ids)]
-        states = self._norm("embeddings.LayerNorm", states + self._embedding("token_type")[0])
+        states = self._norm(
+            "embeddings.LayerNorm", states + self._embedding("token_type")[segments]
+        )
         for number in range(self._layers):
             layer = f"encoder.layer.{number}"
             states = self._norm(
@@ -53,9 +74,7 @@ class BertReference:
                 f"{layer}.output.LayerNorm",
                 states + self._linear(f"{layer}.output.dense", inner),
             )
-        vector = states.mean(axis=0) if self._mean else states[0]
-        unit: Floats = vector / np.linalg.norm(vector)
-        return unit
+        return states
 
     def _attention(self, layer: str, states: Floats) -> Floats:
         query, key, value = (

@@ -90,8 +90,20 @@ def test_an_unknown_name_is_answered_with_the_known_ones(kind: str) -> None:
         (
             f"[models.small]{ENTRY}[profiles.mine]\ntitle = 'x'\nencoder = 'small'".replace(
                 '"encoder"', '"reranker"'
-            ),
+            ).replace("mean", "rank"),
             "profile mine: no encoder 'small'",
+        ),
+        (
+            f"[models.small]{ENTRY}".replace("mean", "rank"),
+            "models.small: Value error, pooling: rank is what a reranker has",
+        ),
+        (
+            f"[models.small]{ENTRY}".replace('"encoder"', '"reranker"'),
+            "models.small: Value error, pooling: rank is what a reranker has",
+        ),
+        (
+            f"[models.small]{ENTRY}".replace("dimensions = ", "dimensions = 0 # "),
+            "models.small: Value error, dimensions: an encoder has some",
         ),
     ],
 )

@@ -11,10 +11,11 @@ import pytest
 
 import skillrouter_gguf.encoder
 from skillrouter_gguf import Encoder, EngineError, ModelFileError, load_catalogue
+from skillrouter_gguf.causal import open_context
 from skillrouter_gguf.llama import LlamaContext
 
 if TYPE_CHECKING:
-    from skillrouter_gguf.llama import FloatArray, IntArray
+    from skillrouter_gguf.llama import Context, FloatArray, IntArray, LlamaModel, Pooling
 
 MODEL = load_catalogue().model("all-minilm-l6-v2")
 TEXTS = [
@@ -131,13 +132,12 @@ class TestThreads:
     def test_lanes_share_them(self, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
         shares = []
 
-        class Counted(LlamaContext):
-            def __init__(self, *arguments: object, tokens: int, threads: int) -> None:
-                super().__init__(*arguments, tokens=tokens, threads=threads)  # type: ignore[arg-type]
-                shares.append(threads)
+        def counted(model: LlamaModel, pooling: Pooling, *, tokens: int, threads: int) -> Context:
+            shares.append(threads)
+            return open_context(model, pooling, tokens=tokens, threads=threads)
 
         with Encoder.open(MODEL, threads=threads) as encoder:
-            monkeypatch.setattr(skillrouter_gguf.encoder, "LlamaContext", Counted)
+            monkeypatch.setattr(skillrouter_gguf.encoder, "open_context", counted)
             encoder.encode_documents(["short"] * 12)
         assert sum(shares) == threads
         assert len(shares) == min(threads, 4)

@@ -38,7 +38,39 @@ def _ids(model: LlamaModel, text: str, limit: int = 512) -> list[int]:
     return [int(token) for token in model.tokenise(text, limit)]
 
 
+class TestMetadata:
+    def test_values_are_texts(self, model: LlamaModel) -> None:
+        assert model.metadata("general.architecture") == "bert"
+        assert model.metadata("bert.context_length") == "512"
+        assert model.metadata("bert.no_such_key") is None
+
+    def test_values_of_any_length(self, tiny_bert: TinyBert, tmp_path: Path) -> None:
+        from skillrouter_gguf.convert import convert
+
+        about = {"name": "é" * 5_000, "author": "x" * 256, "license": "x" * 255}
+        convert(tiny_bert.write(), tmp_path / "tiny.gguf", about=about)
+        model = LlamaModel(tmp_path / "tiny.gguf")
+        assert {key: model.metadata(f"general.{key}") for key in about} == about
+        model.close()
+
+    def test_what_decides_how_it_is_run(self, model: LlamaModel) -> None:
+        assert (model.dimensions, model.context, model.causal) == (384, 512, False)
+        opening, closing = model.frame()
+        assert (opening.tolist(), closing.tolist()) == ([OPENING], [CLOSING])
+
+
 class TestTokens:
+    def test_a_part_has_no_special_tokens(self, model: LlamaModel) -> None:
+        assert model.tokenise_part("merge pdf", 9).tolist() == _ids(model, "merge pdf")[1:-1]
+        assert model.tokenise_part("page " * 900, 5).tolist() == _ids(model, "page " * 5)[1:-1]
+        assert model.tokenise_part("", 5).tolist() == []
+
+    def test_marks_that_stand_for_themselves_are_kept(self, model: LlamaModel) -> None:
+        assert _ids(model, "1\ufe0f\u20e3 page") == [OPENING, UNKNOWN, *_ids(model, "page")[1:]]
+
+    def test_korean_letters_are_kept_whole(self, model: LlamaModel) -> None:
+        assert len(_ids(model, "한국")) > len(_ids(model, "하구"))
+
     def test_a_text_stands_between_special_tokens(self, model: LlamaModel) -> None:
         opening, *inner, closing = _ids(model, "merge pdf files")
         assert (opening, closing) == (OPENING, CLOSING)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skillrouter_gguf import Encoder, Model
+from skillrouter_gguf import Encoder, Model, Reranker
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORDS = ("merge", "the", "file", "pdf", "page", "number", "##ing", "Merge", "##é", "文")
@@ -110,6 +110,21 @@ class TinyBert:
                 tensors[f"{name.removesuffix('weight')}bias"] = bias
         return tensors
 
+    def as_cross_encoder(self) -> TinyBert:
+        """With pooler and classifier, as sentence-transformers' cross-encoders are published."""
+        random = np.random.default_rng(9)
+        width = self.config["hidden_size"]
+        self.config |= {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}}
+        self.tensors = {f"bert.{name}": values for name, values in self.tensors.items()}
+        for name, shape in (
+            ("bert.pooler.dense.weight", (width, width)),
+            ("bert.pooler.dense.bias", (width,)),
+            ("classifier.weight", (1, width)),
+            ("classifier.bias", (1,)),
+        ):
+            self.tensors[name] = random.normal(0, 0.3, shape).astype(np.float32)
+        return self
+
     def write(self) -> Path:
         """Write all files; gives the folder."""
         from safetensors.numpy import save_file
@@ -126,18 +141,28 @@ class TinyBert:
         save_file(self.tensors, self.folder / "model.safetensors")
         return self.folder
 
+    def open_reranker(self, file: Path) -> Reranker:
+        """The cross-encoder that `file`, converted from this checkpoint, should hold."""
+        return Reranker.open(self._entry(file, "reranker", "rank", 0), path=file, threads=1)
+
     def open(self, file: Path) -> Encoder:
         """The encoder that `file`, converted from this checkpoint, should hold."""
-        model = Model(
-            name="tiny",
-            kind="encoder",
-            title="Tiny",
-            file=file.name,
-            dimensions=self.config["hidden_size"],
-            context=self.config["max_position_embeddings"],
-            pooling="mean" if self.pooling["pooling_mode_mean_tokens"] else "cls",
-            languages=("en",),
-            licence="Apache-2.0",
-            source="nowhere",
-        )
+        pooling = "mean" if self.pooling["pooling_mode_mean_tokens"] else "cls"
+        model = self._entry(file, "encoder", pooling, self.config["hidden_size"])
         return Encoder.open(model, path=file, threads=1)
+
+    def _entry(self, file: Path, kind: str, pooling: str, dimensions: int) -> Model:
+        return Model.model_validate(
+            {
+                "name": "tiny",
+                "kind": kind,
+                "title": "Tiny",
+                "file": file.name,
+                "dimensions": dimensions,
+                "context": self.config["max_position_embeddings"],
+                "pooling": pooling,
+                "languages": ["en"],
+                "licence": "Apache-2.0",
+                "source": "nowhere",
+            }
+        )

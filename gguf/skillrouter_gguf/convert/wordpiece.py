@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
 import gguf
+from skillrouter_gguf.convert.tokenizer import FILE, AddedToken, padded, read_frame
 from skillrouter_gguf.errors import ConversionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from skillrouter_gguf.convert.checkpoint import Checkpoint
 
-_FILE = "tokenizer.json"
 _CONTINUES = "##"
 # llama.cpp marks the start of a word where WordPiece marks its continuation.
 _STARTS = "\u2581"
@@ -39,18 +37,12 @@ class _PreTokenizer(BaseModel):
     type: Literal["BertPreTokenizer"]
 
 
-class _AddedToken(BaseModel):
-    content: str
-    special: bool
-
-
 class _Tokenizer(BaseModel):
     """The part of `tokenizer.json` that llama.cpp can follow."""
 
-    added_tokens: list[_AddedToken]
+    added_tokens: list[AddedToken]
     normalizer: _Normalizer
     pre_tokenizer: _PreTokenizer
-    post_processor: dict[str, Any]
     model: _WordPiece
 
 
@@ -60,14 +52,18 @@ def add_wordpiece(writer: gguf.GGUFWriter, checkpoint: Checkpoint, vocab_size: i
     Raises:
         ConversionError: if the tokenizer is not one that llama.cpp would follow to the letter.
     """
-    path = checkpoint.folder / _FILE
-    tokenizer = checkpoint.read(_FILE, _Tokenizer)
+    path = checkpoint.folder / FILE
+    tokenizer = checkpoint.read(FILE, _Tokenizer)
     ids = tokenizer.model.vocab
     if sorted(ids.values()) != list(range(len(ids))) or len(ids) > vocab_size:
         raise ConversionError(
             f"{path}: token ids must run from 0 to at most {vocab_size - 1} without gaps."
         )
-    opening, closing = _template(path, tokenizer.post_processor)
+    opening, closing = read_frame(checkpoint)
+    if opening is None or closing is None:
+        raise ConversionError(
+            f"{path}: a text is not put between one opening and one closing token."
+        )
     added = {token.content for token in tokenizer.added_tokens}
     if missing := sorted({*added, opening, closing, tokenizer.model.unk_token} - ids.keys()):
         raise ConversionError(f"{path}: special tokens outside the vocabulary: {missing}.")
@@ -79,9 +75,7 @@ def add_wordpiece(writer: gguf.GGUFWriter, checkpoint: Checkpoint, vocab_size: i
     kinds = [
         gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens
     ]
-    padding = vocab_size - len(tokens)
-    tokens += [f"[PAD{number}]" for number in range(len(tokens), vocab_size)]
-    kinds += [gguf.TokenType.UNUSED] * padding
+    tokens, kinds = padded(tokens, kinds, vocab_size)
     if len(set(tokens)) < len(tokens):
         raise ConversionError(f"{path}: two tokens would have the same name in GGUF.")
 
@@ -107,17 +101,3 @@ def _renamed(token: str) -> str:
     if token.startswith(_CONTINUES) and token != _CONTINUES:
         return token.removeprefix(_CONTINUES)
     return _STARTS + token
-
-
-def _template(path: Path, processor: dict[str, Any]) -> tuple[str, str]:
-    """The tokens that open and close a text."""
-    try:
-        if processor["type"] == "BertProcessing":
-            return processor["cls"][0], processor["sep"][0]
-        if processor["type"] == "TemplateProcessing":
-            opening, text, closing = processor["single"]
-            if "Sequence" in text:
-                return opening["SpecialToken"]["id"], closing["SpecialToken"]["id"]
-    except (KeyError, TypeError, ValueError, IndexError):
-        pass
-    raise ConversionError(f"{path}: a text is not put between one opening and one closing token.")

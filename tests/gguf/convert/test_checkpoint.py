@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,23 @@ def test_reads_tensors_as_float32(tiny_bert: TinyBert) -> None:
         values = checkpoint.tensor("small", (1, 2))
     assert values.dtype == np.float32
     assert values.tolist() == [[1.5, -2]]
+
+
+def test_reads_bfloat16(tiny_bert: TinyBert) -> None:
+    values = np.array([[1.5, -2, 3.0e38], [0.0, -1e-30, 0.1]], dtype=np.float32)
+    halves = (values.view(np.uint32) >> 16).astype("<u2")
+    header = {
+        name: {"dtype": "BF16", "shape": [2, 3], "data_offsets": [start, start + 12]}
+        for name, start in (("other", 0), ("small", 12))
+    }
+    content = json.dumps(header).encode()
+    path = tiny_bert.write() / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(content)) + content + bytes(12) + halves.tobytes())
+    with Checkpoint(tiny_bert.folder) as checkpoint:
+        found = checkpoint.tensor("small", (2, 3))
+    assert found.dtype == np.float32
+    assert np.allclose(found, values, rtol=2**-7)
+    assert found[0].tolist()[:2] == [1.5, -2.0]
 
 
 def test_weights_that_are_not_there(tiny_bert: TinyBert, target: Path) -> None:
@@ -97,7 +115,7 @@ def test_a_tensor_of_another_shape(tiny_bert: TinyBert, target: Path) -> None:
 def test_a_tensor_of_another_kind(tiny_bert: TinyBert, target: Path) -> None:
     tiny_bert.tensors[NAME] = tiny_bert.tensors[NAME].astype(np.int8)
     tiny_bert.write()
-    assert f"'{NAME}' is I8; F32 and F16 are read" in _refused(tiny_bert, target)
+    assert f"'{NAME}' is I8; F32, F16 and BF16 are read" in _refused(tiny_bert, target)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

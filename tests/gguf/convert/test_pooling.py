@@ -39,9 +39,23 @@ def test_cls(tiny_bert: TinyBert) -> None:
     assert _read(tiny_bert) == gguf.PoolingType.CLS
 
 
+def test_last_token(tiny_bert: TinyBert) -> None:
+    tiny_bert.pooling = {"pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": False}
+    assert _read(tiny_bert) == gguf.PoolingType.LAST
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("mean", 1), ("cls", 2), ("lasttoken", 3)])
+def test_as_newer_settings_have_it(tiny_bert: TinyBert, mode: str, expected: int) -> None:
+    tiny_bert.pooling = {"embedding_dimension": 64, "pooling_mode": mode, "include_prompt": True}
+    assert _read(tiny_bert) == expected
+
+
 @pytest.mark.parametrize(
     "settings",
     [
+        {"pooling_mode": "max"},
+        {"pooling_mode": ["mean", "cls"]},
+        {"pooling_mode": None},
         {},
         {"pooling_mode_mean_tokens": False},
         {"pooling_mode_max_tokens": True},
@@ -49,11 +63,11 @@ def test_cls(tiny_bert: TinyBert) -> None:
         {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True},
     ],
 )
-def test_other_poolings_are_refused(tiny_bert: TinyBert, settings: dict[str, bool]) -> None:
+def test_other_poolings_are_refused(tiny_bert: TinyBert, settings: dict[str, Any]) -> None:
     tiny_bert.pooling = settings
     message = _refused(tiny_bert)
     assert message.startswith(str(tiny_bert.folder / "1_Pooling" / "config.json"))
-    assert "pooling must be mean or CLS" in message
+    assert "pooling must be mean, CLS or last token" in message
 
 
 def test_a_layer_behind_the_pooling_is_refused(tiny_bert: TinyBert) -> None:

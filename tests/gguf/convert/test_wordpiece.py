@@ -111,10 +111,6 @@ def test_two_tokens_that_would_share_a_name(tiny_bert: TinyBert, target: Path) -
     assert "two tokens would have the same name" in _refused(tiny_bert, target)
 
 
-def _other_model(tokenizer: dict[str, Any]) -> None:
-    tokenizer["model"]["type"] = "Unigram"
-
-
 def _other_continuation(tokenizer: dict[str, Any]) -> None:
     tokenizer["model"]["continuing_subword_prefix"] = "@@"
 
@@ -142,7 +138,6 @@ def _no_ids(tokenizer: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        (_other_model, "model.type"),
         (_other_continuation, "model.continuing_subword_prefix"),
         (_other_normalizer, "normalizer.type"),
         (_kept_control_characters, "normalizer.clean_text"),
@@ -161,11 +156,19 @@ def test_what_llama_would_tokenise_differently_is_refused(
     assert f"tokenizer.json: {place}: Input should be" in _refused(tiny_bert, target)
 
 
+@pytest.mark.parametrize("kind", ["WordLevel", "BPE"])
+def test_another_kind_of_tokenizer(tiny_bert: TinyBert, target: Path, kind: str) -> None:
+    tiny_bert.tokenizer["model"]["type"] = kind
+    assert f"a {kind} tokenizer with this architecture can't be" in _refused(tiny_bert, target)
+
+
 @pytest.mark.parametrize(
     "processor",
     [
         {},
-        {"type": "RobertaProcessing", "cls": ["[CLS]", 2], "sep": ["[SEP]", 3]},
+        {"type": "ByteLevel"},
+        {"type": "Sequence", "processors": []},
+        {"type": "Sequence", "processors": [{"type": "BertProcessing"}] * 2},
         {"type": "BertProcessing", "cls": ["[CLS]", 2]},
         {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]},
         {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[CLS]"}}] * 3},

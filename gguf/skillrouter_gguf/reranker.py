@@ -1,0 +1,169 @@
+"""From a request and texts to scores, by a model that reads both together."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skillrouter_gguf.causal import open_context
+from skillrouter_gguf.cores import usable_cores
+from skillrouter_gguf.errors import EngineError
+from skillrouter_gguf.header import read_header
+from skillrouter_gguf.llama import LlamaModel
+from skillrouter_gguf.model_file import verified_path
+from skillrouter_gguf.own_file import HEAD
+from skillrouter_gguf.prompt import ChatPrompt, SegmentPrompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from skillrouter_gguf.catalogue import Model
+    from skillrouter_gguf.llama import FloatArray
+    from skillrouter_gguf.prompt import Prompt
+
+_TEMPLATE = "tokenizer.chat_template.rerank"
+# Two chances that add up to less are no chances: the file has no head for its answers.
+_CERTAIN = 0.99
+
+
+class Reranker:
+    """A reranker, loaded; safe to use from several threads at once, one call after the other.
+
+    Causal models compute instruction and request once for all texts of a call, and the instruction
+    once for calls that follow each other.
+    """
+
+    def __init__(self, model: Model, engine: LlamaModel, threads: int) -> None:
+        self._model = model
+        self._engine = engine
+        self._threads = threads
+        self._prompt = _prompt(model, engine)
+        self._context = open_context(engine, "rank", tokens=model.context, threads=threads)
+        self._turn = threading.Lock()
+        self._closed = threading.Event()
+
+    @classmethod
+    def open(
+        cls, model: Model, *, path: Path | None = None, threads: int | None = None
+    ) -> Reranker:
+        """Check the model's file and load it.
+
+        Args:
+            model: a reranker of the catalogue.
+            path: its file, if not where the catalogue's files are kept.
+            threads: at most so many cores are used; all usable ones by default.
+
+        Raises:
+            ModelFileError: if the file is missing or not what the catalogue says.
+            EngineError: if llama.cpp can't load it, or it is no reranker that can be asked.
+        """
+        if model.kind != "reranker":
+            raise EngineError(f"{model.name} is an {model.kind}, not a reranker.")
+        if threads is not None and threads < 1:
+            raise EngineError(f"{threads} threads can't compute anything; give 1 or more.")
+        file = verified_path(model, path)
+        if HEAD not in read_header(file).tensors:
+            raise EngineError(
+                f"{file}: has no {HEAD}, without which every score is noise. Take another file of "
+                "this model, or convert it from its safetensors."
+            )
+        engine = LlamaModel(file)
+        try:
+            if engine.context < model.context:
+                raise EngineError(
+                    f"{file}: reads {engine.context} tokens; {model.name} should {model.context}."
+                )
+            if engine.outputs != (expected := 2 if engine.causal else 1):
+                raise EngineError(
+                    f"{file}: its head gives {engine.outputs} numbers, expected {expected}."
+                )
+            return cls(model, engine, threads or usable_cores())
+        except BaseException:
+            engine.close()
+            raise
+
+    @property
+    def model(self) -> Model:
+        """The catalogue's entry."""
+        return self._model
+
+    @property
+    def context(self) -> int:
+        """The most tokens that are read of a request and a text together, template included."""
+        return self._model.context
+
+    @property
+    def threads(self) -> int:
+        """How many cores are used at most."""
+        return self._threads
+
+    def score(self, query: str, documents: Sequence[str]) -> FloatArray:
+        """How well each text answers the request: float32 of shape (len(documents),).
+
+        Scores are logits: of a relevant text mostly above 0, of others below; the logistic
+        function makes chances of them. What is too long of a text is not read, and of a request not
+        what is beyond half of the context. So begin a text with what must be read of it.
+
+        Raises:
+            EngineError: if llama.cpp fails or the reranker is closed meanwhile.
+        """
+        pairs = self._prompt.pairs(query, list(documents))
+        scores = np.empty(len(pairs), dtype=np.float32)
+        with self._turn:
+            for row, pair in enumerate(pairs):
+                if self._closed.is_set():
+                    raise EngineError("this model has been closed.")
+                scores[row] = self._logit(self._context.outputs(pair))
+        return scores
+
+    def close(self) -> None:
+        """Free the model, once the text that is being read is done."""
+        self._closed.set()
+        with self._turn:
+            self._context.close()
+            self._engine.close()
+
+    def _logit(self, outputs: FloatArray) -> float:
+        """A head's one number, or the log odds of the first of two chances."""
+        if not np.isfinite(outputs).all():
+            raise EngineError("llama.cpp gave a score that is no number: the model is damaged.")
+        if len(outputs) == 1:
+            return float(outputs[0])
+        if outputs.sum() < _CERTAIN:
+            raise EngineError(
+                f"{self._model.name}: its answers' chances are {outputs.tolist()}, which do not "
+                "add up to 1: its file has no head that works. Convert it from its safetensors."
+            )
+        yes, no = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
+        return float(yes - no)
+
+    def __enter__(self) -> Reranker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _prompt(model: Model, engine: LlamaModel) -> Prompt:
+    """How the model is shown a pair.
+
+    Raises:
+        EngineError: if neither catalogue nor file knows.
+    """
+    if not engine.causal:
+        return SegmentPrompt(engine, model.context)
+    template = model.template or engine.metadata(_TEMPLATE)
+    if template is None:
+        raise EngineError(
+            f"{model.name}: neither its file nor its entry has a template to ask it with."
+        )
+    return ChatPrompt(engine, model.context, template)

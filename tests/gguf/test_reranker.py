@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gguf")
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
+
+from tests.gguf.tiny_qwen3 import TEMPLATE, TinyQwen3
+
+from skillrouter_gguf import (
+    EngineError,
+    ModelFileError,
+    Reranker,
+    SelfCheckError,
+    check_reranker,
+    load_catalogue,
+)
+from skillrouter_gguf.convert import convert
+from skillrouter_gguf.llama import LlamaModel
+
+if TYPE_CHECKING:
+    from tests.gguf.tiny_bert import TinyBert
+
+    from skillrouter_gguf.llama import FloatArray, IntArray
+
+QUERY = "merge the report's pages"
+DOCUMENTS = ["merge | Merge files", "chart | Draw charts", "", "page " * 500]
+
+
+class TestScores:
+    def test_shape(self, reranker: Reranker) -> None:
+        scores = reranker.score(QUERY, DOCUMENTS)
+        assert scores.shape == (4,)
+        assert scores.dtype == np.float32
+        assert reranker.score(QUERY, []).shape == (0,)
+
+    def test_a_score_does_not_depend_on_its_list(self, reranker: Reranker) -> None:
+        together = reranker.score(QUERY, DOCUMENTS)
+        backwards = reranker.score(QUERY, DOCUMENTS[::-1])[::-1]
+        reranker.score("something else", ["entirely"])
+        alone = np.concatenate([reranker.score(QUERY, [document]) for document in DOCUMENTS])
+        assert np.abs(together - backwards).max() < 0.01
+        assert np.abs(together - alone).max() < 0.01
+        assert np.ptp(together) > 0.1
+
+    def test_the_beginning_of_a_list_is_computed_once(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        counts = []
+        decode: Callable[[Any, IntArray], None] = reranker._context._decode
+
+        def watched(batch: Any, tokens: IntArray) -> None:
+            counts.append(len(tokens))
+            decode(batch, tokens)
+
+        monkeypatch.setattr(reranker._context, "_decode", watched)
+        query, documents = "number " * 40, [f"{word} chart" for word in ("a", "b", "c", "d")]
+        pairs = reranker._prompt.pairs(query, documents)
+        reranker.score(query, documents)
+        assert sum(counts) < len(pairs[0]) + 3 * 30 < sum(len(pair) for pair in pairs) / 2
+
+    def test_the_entry_s_template_before_the_file_s(self, judge: tuple[TinyQwen3, Path]) -> None:
+        tiny, path = judge
+        other = TEMPLATE.replace("Judge the skill", "Judge the weather")
+        with (
+            Reranker.open(tiny.entry("reranker"), path=path) as first,
+            Reranker.open(tiny.entry("reranker", template=TEMPLATE), path=path) as same,
+            Reranker.open(tiny.entry("reranker", template=other), path=path) as second,
+        ):
+            scores = [each.score(QUERY, DOCUMENTS) for each in (first, same, second)]
+        assert np.array_equal(scores[0], scores[1])
+        assert np.abs(scores[0] - scores[2]).max() > 0.01
+
+    def test_less_context_than_the_file_has_is_fine(self, judge: tuple[TinyQwen3, Path]) -> None:
+        tiny, path = judge
+        with Reranker.open(tiny.entry("reranker", context=90), path=path, threads=1) as small:
+            assert small.context == 90
+            first, second = small.score(QUERY, ["page " * 90, "page " * 900])
+        assert first == second
+
+    def test_odd_texts(self, reranker: Reranker) -> None:
+        odd = ["\ud800", "\0", "x" * 100_000, "<|im_end|>"]
+        assert np.isfinite(reranker.score("\ud800\0", odd)).all()
+
+    def test_very_sure_answers_stay_numbers(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sure = np.array([1, 0], dtype=np.float32)
+        monkeypatch.setattr(reranker._context, "outputs", lambda _: sure)
+        assert 80 < reranker.score(QUERY, ["x"])[0] < 110
+
+
+class TestThreads:
+    def test_from_several_at_once(self, reranker: Reranker) -> None:
+        queries = [f"request {number}" for number in range(6)]
+        expected = [reranker.score(query, DOCUMENTS) for query in queries]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda query: reranker.score(query, DOCUMENTS), queries))
+        assert np.abs(np.array(found) - expected).max() < 0.01
+
+    def test_closing_waits_for_the_text_at_work_and_drops_the_rest(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        began, read = threading.Event(), []
+        outputs = reranker._context.outputs
+
+        def watched(tokens: IntArray) -> FloatArray:
+            began.set()
+            assert reranker._closed.wait(30)
+            read.append(len(tokens))
+            return outputs(tokens)
+
+        monkeypatch.setattr(reranker._context, "outputs", watched)
+        with ThreadPoolExecutor(1) as pool:
+            scores = pool.submit(reranker.score, QUERY, DOCUMENTS)
+            assert began.wait(30)
+            reranker.close()
+            with pytest.raises(EngineError, match="has been closed"):
+                scores.result()
+        assert len(read) == 1
+
+    def test_after_closing(self, reranker: Reranker) -> None:
+        reranker.close()
+        reranker.close()
+        with pytest.raises(EngineError, match="has been closed"):
+            reranker.score(QUERY, DOCUMENTS)
+
+    @pytest.mark.parametrize("threads", [0, -1])
+    def test_none_at_all_is_refused(self, judge: tuple[TinyQwen3, Path], threads: int) -> None:
+        with pytest.raises(EngineError, match="give 1 or more"):
+            Reranker.open(judge[0].entry("reranker"), path=judge[1], threads=threads)
+
+
+class TestFailures:
+    def test_another_kind_of_model(self) -> None:
+        with pytest.raises(EngineError, match="is an encoder, not a reranker"):
+            Reranker.open(load_catalogue().model("all-minilm-l6-v2"))
+
+    def test_a_file_that_is_not_there(self, judge: tuple[TinyQwen3, Path], tmp_path: Path) -> None:
+        with pytest.raises(ModelFileError, match="is not there"):
+            Reranker.open(judge[0].entry("reranker"), path=tmp_path / "none.gguf")
+
+    def test_a_file_without_a_head(self, judge: tuple[TinyQwen3, Path], tmp_path: Path) -> None:
+        tiny = TinyQwen3(tmp_path / "checkpoint", closes=True).as_encoder()
+        convert(tiny.write(), tmp_path / "tiny.gguf")
+        with pytest.raises(EngineError, match=r"has no cls\.output\.weight, without which every"):
+            Reranker.open(tiny.entry("reranker"), path=tmp_path / "tiny.gguf")
+
+    def test_more_context_than_the_file_has(self, judge: tuple[TinyQwen3, Path]) -> None:
+        with pytest.raises(EngineError, match="reads 2048 tokens; tiny should 4096"):
+            Reranker.open(judge[0].entry("reranker", context=4096), path=judge[1])
+
+    def test_a_head_of_another_width(
+        self, judge: tuple[TinyQwen3, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        load = LlamaModel.__init__
+
+        def three(model: LlamaModel, path: Path) -> None:
+            load(model, path)
+            model.outputs = 3
+
+        monkeypatch.setattr(LlamaModel, "__init__", three)
+        with pytest.raises(EngineError, match="its head gives 3 numbers, expected 2"):
+            Reranker.open(judge[0].entry("reranker"), path=judge[1])
+
+    def test_a_file_without_a_template(
+        self, judge: tuple[TinyQwen3, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        metadata = LlamaModel.metadata
+
+        def without(model: LlamaModel, key: str) -> str | None:
+            return None if "chat_template" in key else metadata(model, key)
+
+        monkeypatch.setattr(LlamaModel, "metadata", without)
+        with pytest.raises(EngineError, match="neither its file nor its entry has a template"):
+            Reranker.open(judge[0].entry("reranker"), path=judge[1])
+
+    def test_chances_that_are_none(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        noise = np.array([1e-23, 1e-23], dtype=np.float32)
+        monkeypatch.setattr(reranker._context, "outputs", lambda _: noise)
+        with pytest.raises(EngineError, match="its file has no head that works"):
+            reranker.score(QUERY, ["x"])
+
+    def test_scores_that_are_no_numbers(self, tiny_bert: TinyBert, tmp_path: Path) -> None:
+        tiny_bert.as_cross_encoder()
+        tiny_bert.tensors["classifier.weight"][:] = 3e38
+        convert(tiny_bert.write(), tmp_path / "tiny.gguf", "F32")
+        with (
+            tiny_bert.open_reranker(tmp_path / "tiny.gguf") as reranker,
+            pytest.raises(EngineError, match="a score that is no number"),
+        ):
+            reranker.score("merge", ["page"])
+
+
+def test_the_check_wants_a_match_above_a_mismatch(
+    reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reranker, "score", lambda *_: np.array([2.0, -1.0]))
+    check_reranker(reranker)
+    monkeypatch.setattr(reranker, "score", lambda *_: np.array([-1.0, 2.0]))
+    with pytest.raises(SelfCheckError, match="its file, head or template is wrong"):
+        check_reranker(reranker)
+    monkeypatch.setattr(reranker, "score", lambda *_: np.array([1.0, 1.0]))
+    with pytest.raises(SelfCheckError):
+        check_reranker(reranker)
