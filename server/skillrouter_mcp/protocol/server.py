@@ -54,7 +54,7 @@ before starting on a task. Returns names, scores (0-1) and absolute paths of SKI
 first; read the best one before you begin.\
 """
 
-_FALLBACK_WARM_UP_SECONDS = 1.0
+_FALLBACK_WARM_UP_SECONDS = 0.3
 
 
 class SkillServer(MCPServer[None]):

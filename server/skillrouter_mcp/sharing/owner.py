@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,10 +223,32 @@ def about(profile: str) -> Message:
 
 def own(settings: Settings, doorway: Doorway) -> None:
     """Owns the index of these settings until nobody needs it."""
-    from skillrouter_mcp.routing.router import Router
+    without_roots = settings.model_copy(update={"roots": (), "project": None})
 
-    open_router = partial(Router.open, settings.model_copy(update={"roots": (), "project": None}))
+    def open_router() -> Router:
+        from skillrouter_mcp.routing.router import Router
+
+        router = Router.open(without_roots)
+        threading.Thread(target=_load_model, args=(router,), name="model", daemon=True).start()
+        return router
+
     Owner(doorway, open_router, about(settings.profile), settings.linger).serve()
+
+
+def _load_engine() -> None:
+    """Beside the opening of the index, as both take their time; who asks is told of trouble."""
+    from skillrouter_gguf import ModelError, system_info
+
+    with suppress(ModelError):
+        system_info()
+
+
+def _load_model(router: Router) -> None:
+    from skillrouter_gguf import ModelError
+    from skillrouter_mcp.errors import SkillRouterError
+
+    with suppress(ModelError, SkillRouterError):
+        router.encoder()
 
 
 def main(home: Path, profile: str) -> int:
@@ -246,6 +267,7 @@ def main(home: Path, profile: str) -> int:
     except OSError as error:
         _LOG.error("there can be no channel to others: %s", error)
         return UNFIT
+    threading.Thread(target=_load_engine, name="engine", daemon=True).start()
     from skillrouter_mcp.settings import load_settings
 
     own(load_settings(home=home, profile=profile), doorway)
