@@ -117,7 +117,9 @@ def _check_library(settings: Settings, progress: Progress, *, words: bool) -> It
                 yield _finding(
                     settings.home, "writer", "note", text, why, "wait, and run this again"
                 )
-            elif words and (trouble := _trouble_with_words(library)):
+            else:
+                library.check_writable()
+            if mine and words and (trouble := _trouble_with_words(library)):
                 yield _words(settings, progress, trouble)
             yield _agreement(library, settings, progress)
     finally:

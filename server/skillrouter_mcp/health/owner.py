@@ -94,7 +94,8 @@ def check_quarantine(settings: Settings) -> Iterator[Finding]:
         status="note",
         text=f"has ended its process over {what}, which it is no longer given",
         why="such skills are found by their words alone",
-        remedy=f"remove {settings.home / 'quarantine.json'} to have them tried again",
+        remedy=f"to have them tried again: remove {settings.home / 'quarantine.json'}, then "
+        "skillrouter-mcp index --rebuild",
         places=tuple(places[:_MANY]),
     )
 

@@ -31,7 +31,7 @@ class Borrowing:
             OSError: there is no place for it.
         """
         self.give_back()
-        self._place = tempfile.TemporaryDirectory(prefix="skillrouter-")
+        self._place = tempfile.TemporaryDirectory(prefix="skillrouter-", ignore_cleanup_errors=True)
         place = Path(self._place.name, folder.name)
         _borrow(folder, place)
         words = WordIndex(place)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import DocumentEncoder
-from skillrouter_mcp.index.errors import DatabaseError, NotKeptError
+from skillrouter_mcp.index.errors import NotKeptError
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.synchroniser import Changes, Progress
 from skillrouter_mcp.skills.watching import Watch
@@ -30,6 +30,7 @@ _WATCHED_SHARE = 0.005  # the same while a watch tells of changes and there are 
 _HINTED_SHARE = 0.3  # the same while changes are told of
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
+_TURN_SECONDS = 0.1  # in which another process may take its turn at writing
 _TELL_SECONDS = 0.1  # between two reports to whoever waits for the index to be in step
 
 
@@ -183,7 +184,7 @@ class Keeper:
             self._news.notify_all()
 
     def _mend(self) -> None:
-        with suppress(DatabaseError, OSError), self._library.writing() as mine:
+        with suppress(Exception), self._library.writing() as mine:  # the next look tells again
             if mine and self._library.damage():
                 self._library.start_over()
 
@@ -200,7 +201,12 @@ class Keeper:
                 self._library.forget()
             began = time.monotonic()
             roots = self._library.attendance.roots()
-            changes = self._library.scan(_told_to(orders))
+            try:
+                changes = self._library.scan(_told_to(orders))
+            except BaseException:
+                with self._news:
+                    self._orders = orders + self._orders  # for the next turn
+                raise
             cost = time.monotonic() - began
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
@@ -208,7 +214,7 @@ class Keeper:
             pause = max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
             if self._library.pending():
                 self._embed_for_a_while(pause, cost / _HINTED_SHARE)
-                return 0.0
+                return _TURN_SECONDS
         if watched and not changes:
             return max(WATCHED_RESCAN_SECONDS, cost / _WATCHED_SHARE)
         return pause

@@ -345,7 +345,11 @@ class Library:
             attended = self.attendance.sets()
             if roots in attended:
                 views = {**self._views, roots: view}
-                self._views = {roots: views[roots] for roots in attended if roots in views}
+                self._views = {
+                    roots: views[roots]
+                    for roots in attended
+                    if roots in views and views[roots].mirror is whole.mirror
+                }
         return view
 
     def _read(self) -> Snapshot:
@@ -366,6 +370,15 @@ class Library:
         except DamagedDatabaseError as error:
             return str(error)
         return "" if found == "ok" else str(found).strip()
+
+    def check_writable(self) -> None:
+        """
+        Raises:
+            DatabaseError: another program keeps the database from being written.
+        """
+        if not self.unwritable:
+            with self._database.transaction():
+                pass
 
     def out_of_step(self) -> int:
         """How many files under the roots are new, changed or gone since they were last read."""

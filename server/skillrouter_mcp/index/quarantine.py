@@ -84,15 +84,20 @@ class Quarantine:
             self._note()
         try:
             yield
+            if alone:
+                self._clear(digests)
         finally:
             with self._lock:
                 self._at_hand.remove(digests)
                 self._alone = False
                 self._note()
-                if alone and digests & self._suspects:
-                    self._suspects -= digests
-                    self._save()
                 self._lock.notify_all()
+
+    def _clear(self, digests: frozenset[str]) -> None:
+        with self._lock:
+            if digests & self._suspects:
+                self._suspects -= digests
+                self._save()
 
     def arm(self) -> None:
         """From now on a crash of this process leaves behind what was at hand. Without effect where
@@ -128,7 +133,7 @@ class Quarantine:
         for path in self._home.glob(_AT_HAND.format("*")):
             try:
                 noted, _, rest = path.read_text("utf-8", "replace").partition("\n")
-                crashed = any(word in rest for word in _CRASHED)
+                crashed = any(word in noted + rest for word in _CRASHED)
                 if not crashed and _runs(path):
                     continue
                 path.unlink()

@@ -41,6 +41,7 @@ class SessionRoots:
         self._roots_with = roots_with
         self._roots: Roots | None = None
         self._asked = False
+        self._asking = anyio.Lock()
 
     def forget(self) -> None:
         """Asks again at the next request."""
@@ -48,13 +49,15 @@ class SessionRoots:
 
     async def of(self, session: ServerSession) -> Roots | None:
         """The session's roots, None for those of the settings."""
-        if self._roots_with is None or self._asked:
+        if self._roots_with is None:
+            return None
+        async with self._asking:
+            if not self._asked:
+                self._asked = True
+                projects = await _projects(session)
+                if projects is not None:
+                    self._roots = self._roots_with(projects)
             return self._roots
-        self._asked = True
-        projects = await _projects(session)
-        if projects is not None:
-            self._roots = self._roots_with(projects)
-        return self._roots
 
 
 async def _projects(session: ServerSession) -> list[Path] | None:

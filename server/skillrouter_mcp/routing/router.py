@@ -16,8 +16,8 @@ from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.mirror import Integers
 from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
-from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
@@ -73,7 +73,7 @@ class Router:
         self._ranker = Ranker()
         self._scanned = False
         self._shelving = threading.Lock()
-        self._shelves: dict[Roots | None, tuple[Snapshot, Shelf]] = {}
+        self._shelves: dict[Roots | None, tuple[Integers, Shelf]] = {}
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, keep: bool = True) -> Router:
@@ -104,9 +104,9 @@ class Router:
         """
         with self._encoder_lock:
             if self._encoder is None:
+                encoder = Encoder.open(self._model, threads=self._threads)
                 quarantine = Quarantine(self.library.home, engine_key(self._model))
                 quarantine.arm()
-                encoder = Encoder.open(self._model, threads=self._threads)
                 self._encoder = GuardedEncoder(encoder, quarantine)
             return self._encoder
 
@@ -178,8 +178,9 @@ class Router:
         snapshot = self.library.view(roots)
         with self._shelving:
             known = self._shelves.get(roots)
-            if known is None or known[0] is not snapshot:
-                known = self._shelves[roots] = snapshot, Shelf(self.library.locations(roots))
+            if known is None or known[0] is not snapshot.visible:
+                shelf = Shelf(self.library.locations(roots))
+                known = self._shelves[roots] = snapshot.visible, shelf
             return known[1]
 
     def status(self) -> dict[str, str]:
@@ -192,8 +193,9 @@ class Router:
 
     def attend(self, roots: Roots) -> None:
         """Has these roots kept in step too, until `leave` was called as often."""
+        new = roots not in self.library.attendance.sets()
         self.library.attendance.begin(roots)
-        if self._keeper is not None:
+        if new and self._keeper is not None:
             self._keeper.look()
 
     def leave(self, roots: Roots) -> None:

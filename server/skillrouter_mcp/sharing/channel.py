@@ -145,7 +145,7 @@ class Doorway:
             deliver_challenge(connection, self._key)
             answer_challenge(connection, self._key)
             _be_patient(connection, None)
-        except (AuthenticationError, EOFError, OSError) as error:
+        except (AuthenticationError, AssertionError, EOFError, OSError, ValueError) as error:
             connection.close()
             raise ChannelClosedError(str(error)) from error
         return Channel(connection)
@@ -177,7 +177,7 @@ def connect(home: Path) -> Channel:
         deliver_challenge(connection, key)
         _be_patient(connection, None)
         return Channel(connection)
-    except (AuthenticationError, EOFError, OSError) as error:
+    except (AuthenticationError, AssertionError, EOFError, OSError, ValueError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, BlockingIOError):

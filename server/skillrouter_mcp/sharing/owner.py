@@ -37,7 +37,9 @@ _LOG = logging.getLogger(__name__)
 _LOCK_FILE = "owner.lock"
 _FIRST_SESSION_SECONDS = 10.0  # for who started it to come
 _LOOK_SECONDS = 2.0  # between two looks whether others can still find the doorway
-UNFIT = 3
+_END_SECONDS = 1.0  # for the index to be closed
+_BREATH_SECONDS = 0.1  # after somebody could not be let in
+UNFIT = 78
 """Its exit status where there can be no owner here."""
 
 
@@ -77,7 +79,9 @@ class Owner:
                     break
             self._ending = True
         self._doorway.close()
-        self._warm_up.close()
+        closing = threading.Thread(target=self._warm_up.close, name="closing", daemon=True)
+        closing.start()
+        closing.join(_END_SECONDS)  # what is committed stays, whatever is broken off
 
     def _left(self) -> float:
         """Seconds to stay yet if nobody comes."""
@@ -89,18 +93,21 @@ class Owner:
         while True:
             try:
                 connection = self._doorway.accept()
-            except OSError:
-                return
-            threading.Thread(
-                target=self._serve, args=(connection,), name="session", daemon=True
-            ).start()
+                threading.Thread(
+                    target=self._serve, args=(connection,), name="session", daemon=True
+                ).start()
+            except (OSError, RuntimeError) as error:  # too many files or threads, or the end
+                if self._ending:
+                    return
+                _LOG.warning("nobody could be let in: %s", error)
+                time.sleep(_BREATH_SECONDS)
 
     def _serve(self, connection: Connection[bytes, bytes]) -> None:
         try:
             channel = self._doorway.let_in(connection)
         except ChannelClosedError:
             return
-        session = _Session(channel, self._warm_up.router, lambda: self._sessions)
+        session = _Session(channel, self._router, self._go_on, lambda: self._sessions)
         try:
             with self._present():
                 channel.send(self._about)
@@ -110,6 +117,18 @@ class Owner:
         finally:
             session.end()
             channel.close()
+
+    def _router(self) -> Router:
+        self._go_on()
+        return self._warm_up.router()
+
+    def _go_on(self) -> None:
+        """
+        Raises:
+            ChannelClosedError: this owner ends; the next one is to be asked.
+        """
+        if self._ending:
+            raise ChannelClosedError
 
     @contextmanager
     def _present(self) -> Iterator[None]:
@@ -130,10 +149,15 @@ class _Session:
     """One connection: its roots are kept in step for as long as it lasts."""
 
     def __init__(
-        self, channel: Channel, router: Callable[[], Router], sessions: Callable[[], int]
+        self,
+        channel: Channel,
+        router: Callable[[], Router],
+        go_on: Callable[[], None],
+        sessions: Callable[[], int],
     ) -> None:
         self._channel = channel
         self._router = router
+        self._go_on = go_on
         self._sessions = sessions
         self._attended: tuple[Router, Roots] | None = None
 
@@ -154,6 +178,8 @@ class _Session:
             except Exception as error:
                 _LOG.exception("a request failed")
                 reply = {"error": f"{type(error).__name__} in the owner of the index: {error}"}
+            if not reply.keys().isdisjoint(("error", "model_error")):
+                self._go_on()  # what fails since this owner ends is for the next one
             self._channel.send(reply)
 
     def _reply(self, message: Message) -> Message:
@@ -275,4 +301,4 @@ def main(home: Path, profile: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    os._exit(main(Path(sys.argv[1]), sys.argv[2]))  # waits for no thread that still computes

@@ -28,7 +28,7 @@ _CONNECT_SECONDS = 30.0
 _GREETING_SECONDS = 20.0
 _POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 60.0
-_WORK_SECONDS = 180.0  # between two messages of an owner that brings the index in step
+_WORK_SECONDS = 600.0  # between two messages of an owner that brings the index in step
 _ATTEMPTS = 12  # owners that may end over a request before it is given up
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between owners that end at once
 _NAP_SECONDS = 2.0  # that an owner must last not to count as one that ended at once
@@ -160,7 +160,11 @@ class RemoteRouter:
                 channel.close()
                 raise
             with self._lock:
-                self._idle.append(channel)
+                kept = not self._closed.is_set()
+                if kept:
+                    self._idle.append(channel)
+            if not kept:
+                channel.close()
             return _unless_error(reply)
         raise OwnerError(
             f"the process that searches the index has ended {_ATTEMPTS} times over this request"

@@ -122,12 +122,18 @@ def walk(
     paths: dict[str, Root] = {}
     for root in roots:
         paths.setdefault(os.path.abspath(root.path), root)  # noqa: PTH100 (keeps links)
-    real_roots = tuple(_real_path(path) for path in paths)
+    real_paths = {path: _real_path(path) for path in paths}
     files: list[SkillFile] = []
     problems: list[Problem] = []
     linked: list[str] = []
     for path, root in paths.items():
-        found = _RootWalk(root, path, real_roots, max_folders, max_entries)
+        # What one project holds is nothing to those who work in another.
+        within = tuple(
+            real_path
+            for other, real_path in real_paths.items()
+            if other == path or paths[other].scope == "user"
+        )
+        found = _RootWalk(root, path, within, max_folders, max_entries)
         found.run()
         files += sorted(found.files, key=lambda file: file.path)
         problems += sorted(found.problems, key=lambda problem: problem.path)

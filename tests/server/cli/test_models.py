@@ -36,6 +36,6 @@ def test_a_checkpoint_is_converted(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_converted_is_refused_with_a_reason(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("gguf")
     done = run("models", "convert", str(tmp_path), str(tmp_path / "x.gguf"), status=1)
-    assert "config.json" in done.stderr
+    assert "model.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x.gguf").exists()

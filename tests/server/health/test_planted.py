@@ -163,7 +163,7 @@ def home_that_is_a_file(setup: Setup) -> None:
     setup.set(home=setup.server)
 
 
-@planted("home", "broken")
+@planted("home", "problem")
 def home_that_cannot_be_written(setup: Setup) -> None:
     def refuse(**_: Any) -> None:  # the user of the tests may be one who can write everywhere
         raise PermissionError(13, "Permission denied")

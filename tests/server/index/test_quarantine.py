@@ -140,3 +140,11 @@ def test_a_suspect_waits_until_nothing_else_is_at_hand(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert order == ["other", "one"]
+
+
+def test_a_suspicion_stays_where_the_engine_refused(tmp_path: Path) -> None:
+    _crash(tmp_path, "one", "two")
+    quarantine = Quarantine(tmp_path, "key")
+    with pytest.raises(ValueError, match="refused"), quarantine.noting(["one"], alone=True):
+        raise ValueError("refused")
+    assert quarantine.suspects("one")

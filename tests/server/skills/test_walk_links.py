@@ -231,3 +231,20 @@ def test_any_tangle_of_folders_and_links_is_walked_once(
     assert all(Path(path).is_relative_to(os.path.realpath(root)) for path in real)
     assert all(is_plain(problem.path) and is_plain(problem.reason) for problem in found.problems)
     assert found == walk_user(root)
+
+
+def test_what_one_project_holds_is_not_reached_from_another_root(tmp_path: Path) -> None:
+    ours, theirs, user = (tmp_path / name for name in ("ours", "theirs", "user"))
+    for folder in (ours, theirs / "secret", user / "package"):
+        folder.mkdir(parents=True)
+    (theirs / "secret" / "SKILL.md").write_text("---\nname: secret\n---\nTheirs.")
+    (user / "package" / "SKILL.md").write_text("---\nname: package\n---\nMine.")
+    (user / "package" / "inner").mkdir()
+    (user / "package" / "inner" / "SKILL.md").symlink_to(theirs / "secret" / "SKILL.md")
+    both = walk([Root(user, "user"), Root(theirs, "project"), Root(ours, "project")])
+    assert [(Path(file.path).name, file.root.path) for file in both.files] == [
+        ("SKILL.md", user),
+        ("SKILL.md", theirs),
+    ]
+    trusted = walk([Root(user, "user"), Root(theirs, "user")])
+    assert len([file for file in trusted.files if file.root.path == user]) == 2
