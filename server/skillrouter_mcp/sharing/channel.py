@@ -52,9 +52,10 @@ class Channel:
         Raises:
             ChannelClosedError: nobody is there to receive it.
         """
+        packed = json.dumps(message).encode()
         try:
-            self._connection.send_bytes(json.dumps(message).encode())
-        except (OSError, ValueError) as error:
+            self._connection.send_bytes(packed)
+        except (OSError, TypeError, ValueError) as error:
             raise ChannelClosedError(str(error)) from error
 
     def receive(self, timeout: float | None = None) -> Message:
@@ -73,7 +74,8 @@ class Channel:
             message = json.loads(self._connection.recv_bytes(_MOST_BYTES))
         except TimeoutError:
             raise
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, RecursionError, TypeError, ValueError) as error:
+            # A TypeError is what a connection raises that another thread has closed meanwhile.
             raise ChannelClosedError(str(error)) from error
         if not isinstance(message, dict):
             raise ChannelClosedError("what came is no message")
