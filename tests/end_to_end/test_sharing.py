@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -206,12 +207,13 @@ def test_a_home_with_a_path_too_long_for_a_socket_is_shared_too(
     write_skill("tune-piano", body="Tune the treble strings of a grand piano.\n")
     far = tmp_path / ("long" * 25) / "home"
     (tmp_path / "near").symlink_to(far.parent)
-    wires = [dial(home, XDG_RUNTIME_DIR=str(tmp_path)) for home in (far, tmp_path / "near/home")]
-    for wire in wires:
-        wire.greet()
-        assert _names(wire, TUNE) == ["tune-piano"]
-    assert len(owners()) == 1
-    assert not (far / "owner.sock").exists()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as runtime:
+        wires = [dial(home, XDG_RUNTIME_DIR=runtime) for home in (far, tmp_path / "near/home")]
+        for wire in wires:
+            wire.greet()
+            assert _names(wire, TUNE) == ["tune-piano"]
+        assert len(owners()) == 1
+        assert not (far / "owner.sock").exists()
 
 
 def test_a_home_that_is_deleted_is_made_again_with_an_owner_for_all(

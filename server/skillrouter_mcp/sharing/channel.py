@@ -220,7 +220,7 @@ def _socket_of(connection: Connection[bytes, bytes]) -> socket.socket:
 
 def _address(home: Path) -> str:
     real = os.path.realpath(home)  # one home has one, by whatever path
-    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:32]
+    digest = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
     if os.name == "nt":
         return rf"\\.\pipe\skillrouter-{digest}"
     inside = os.path.join(real, _SOCKET_FILE)  # noqa: PTH118
