@@ -169,8 +169,8 @@ class Router:
         return self._shelf(roots).after(path, count)
 
     def skill_at(self, place: str, name: str, roots: Roots | None = None) -> Location | None:
-        """The skill with this place (see `place_of`) and name that may be found; raises as
-        `skills_after` does."""
+        """The skill with this place (see `routing.shelf.place_of`) and name that may be found;
+        raises as `skills_after` does."""
         return self._shelf(roots).at(place, name)
 
     def _shelf(self, roots: Roots | None) -> Shelf:
