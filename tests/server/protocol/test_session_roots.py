@@ -73,11 +73,11 @@ async def _find(client: Client) -> None:
 async def test_a_session_looks_in_the_projects_of_its_client_asked_for_once(
     client_of: Callable[..., Client], finder: _Finder
 ) -> None:
-    projects = _Projects("file:///work/one", "file:///work/two/")
+    projects = _Projects("file:///projects/one", "file:///projects/two/")
     async with client_of(projects) as client:
         await _find(client)
         await _find(client)
-    wanted = _roots_with([Path("/work/one"), Path("/work/two")])
+    wanted = _roots_with([Path("/projects/one"), Path("/projects/two")])
     assert finder.roots == [wanted, wanted]
     assert projects.asked == 1
 
@@ -86,13 +86,13 @@ async def test_a_session_looks_in_the_projects_of_its_client_asked_for_once(
 async def test_projects_that_change_are_asked_for_again(
     client_of: Callable[..., Client], finder: _Finder
 ) -> None:
-    projects = _Projects("file:///work/one")
+    projects = _Projects("file:///projects/one")
     async with client_of(projects) as client:
         await _find(client)
-        projects.uris = ["file:///work/two"]
+        projects.uris = ["file:///projects/two"]
         await client.send_roots_list_changed()
         with anyio.fail_after(60):
-            while finder.roots[-1] != _roots_with([Path("/work/two")]):
+            while finder.roots[-1] != _roots_with([Path("/projects/two")]):
                 await _find(client)
     assert projects.asked == 2
 
@@ -109,7 +109,7 @@ async def test_a_client_that_has_no_projects_to_tell_is_not_asked(
 async def test_the_protocol_of_2026_lets_no_server_ask(
     client_of: Callable[..., Client], finder: _Finder
 ) -> None:
-    projects = _Projects("file:///work/one")
+    projects = _Projects("file:///projects/one")
     async with client_of(projects, "auto") as client:
         assert client.protocol_version >= "2026-07-28"
         await _find(client)
@@ -120,7 +120,7 @@ async def test_the_protocol_of_2026_lets_no_server_ask(
 async def test_without_leave_to_ask_nobody_is_asked(
     client_of: Callable[..., Client], finder: _Finder
 ) -> None:
-    projects = _Projects("file:///work/one")
+    projects = _Projects("file:///projects/one")
     async with client_of(projects, ask=False) as client:
         await _find(client)
     assert finder.roots == [None]
@@ -161,13 +161,13 @@ async def test_a_client_whose_answer_is_an_error_is_done_without(
 @pytest.mark.parametrize(
     ("uri", "path"),
     [
-        ("file:///work/a%20b/%E5%B7%AE%E6%97%85", "/work/a b/差旅"),
-        ("file:///work/a+b&c=d;e", "/work/a+b&c=d;e"),
-        ("file://localhost/work/one", "/work/one"),
-        ("file:///work/one/../two/./x//y", "/work/two/x/y"),
-        ("file:///work/%2e%2e/etc", "/etc"),
+        ("file:///projects/a%20b/%E5%B7%AE%E6%97%85", "/projects/a b/差旅"),
+        ("file:///projects/a+b&c=d;e", "/projects/a+b&c=d;e"),
+        ("file://localhost/projects/one", "/projects/one"),
+        ("file:///projects/one/../two/./x//y", "/projects/two/x/y"),
+        ("file:///projects/%2e%2e/etc", "/etc"),
         ("file:///", "/"),
-        ("file:///work/100%25", "/work/100%"),
+        ("file:///projects/100%25", "/projects/100%"),
     ],
 )
 async def test_paths_are_read_from_uris_with_odd_characters(
@@ -182,24 +182,24 @@ async def test_paths_are_read_from_uris_with_odd_characters(
     "uri",
     [
         "file://server/share",
-        "file:///work/%00/x",
-        "file:///work/%1B%5B2J",
-        "file:///work/%E2%80%AE",
-        "file:///work/%FF",
+        "file:///projects/%00/x",
+        "file:///projects/%1B%5B2J",
+        "file:///projects/%E2%80%AE",
+        "file:///projects/%FF",
     ],
 )
 async def test_what_is_no_plain_path_of_this_machine_is_passed_over(
     client_of: Callable[..., Client], finder: _Finder, uri: str
 ) -> None:
-    async with client_of(_Projects(uri, "file:///work/one")) as client:
+    async with client_of(_Projects(uri, "file:///projects/one")) as client:
         await _find(client)
-    assert finder.roots == [_roots_with([Path("/work/one")])]
+    assert finder.roots == [_roots_with([Path("/projects/one")])]
 
 
 async def test_many_projects_are_too_many(
     client_of: Callable[..., Client], finder: _Finder
 ) -> None:
-    async with client_of(_Projects(*(f"file:///work/{n}" for n in range(100)))) as client:
+    async with client_of(_Projects(*(f"file:///projects/{n}" for n in range(100)))) as client:
         await _find(client)
     (roots,) = finder.roots
     assert len(roots) == session_roots._MOST_PROJECTS + 1
