@@ -41,6 +41,7 @@ class _Order:
         self.rebuild = rebuild
         self.reading = reading
         self.changes: Changes | None = None
+        self.failure = ""
         self.done = False
 
 
@@ -124,10 +125,12 @@ class Keeper:
         began = time.monotonic()
         with self._news:
             self._orders.append(order)
-            self._complaint = ""  # it may go well this time
+            self._complaint = ""  # of a look before this one
             self.look()
-            while not (order.done or self._complaint or self._stopping.is_set()):
+            while not (order.done or self._stopping.is_set()):
                 self._news.wait(_TELL_SECONDS)
+        if order.failure:
+            raise NotKeptError(order.failure)
         total = 0
         while not (self._complaint or self._stopping.is_set()):
             pending = self._library.view(roots).pending
@@ -154,8 +157,10 @@ class Keeper:
         while not self._stopping.is_set():
             self._wake.clear()
             self._hurry = False
+            with self._news:
+                orders, self._orders = self._orders, []
             try:
-                pause = self._turn()
+                pause = self._turn(orders)
                 self._tell(self._scanned, "")
                 self._rest(pause)
             except Exception as error:  # whatever it is, the next look may go well
@@ -164,6 +169,7 @@ class Keeper:
                 if complaint != self._complaint:
                     _LOG.error("the index is not being kept in step: %s", complaint)
                 self._tell(self._scanned, complaint)
+                self._give_up(orders, f"the index is not being kept in step: {complaint}")
                 self._wake.wait(_RETRY_SECONDS)
         self._watch.close()
 
@@ -188,25 +194,20 @@ class Keeper:
             if mine and self._library.damage():
                 self._library.start_over()
 
-    def _turn(self) -> float:
+    def _turn(self, orders: list[_Order]) -> float:
         """Does what there is to do; seconds until the next look unless something changes."""
         with self._library.writing() as mine:
-            with self._news:
-                orders, self._orders = self._orders, []
             if not mine:
                 self._take_over()
+                rebuilds = [order for order in orders if order.rebuild]
+                self._give_up(rebuilds, "another process is writing the index: try again later")
                 self._deliver(orders, None)
                 return _REFRESH_SECONDS
             if any(order.rebuild for order in orders):
                 self._library.forget()
             began = time.monotonic()
             roots = self._library.attendance.roots()
-            try:
-                changes = self._library.scan(_told_to(orders))
-            except BaseException:
-                with self._news:
-                    self._orders = orders + self._orders  # for the next turn
-                raise
+            changes = self._library.scan(_told_to(orders))
             cost = time.monotonic() - began
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
@@ -223,6 +224,14 @@ class Keeper:
         with self._news:
             for order in orders:
                 order.changes, order.done = changes, True
+            self._news.notify_all()
+
+    def _give_up(self, orders: list[_Order], reason: str) -> None:
+        """Tells those who still wait for these that they have failed."""
+        with self._news:
+            for order in orders:
+                if not order.done:
+                    order.failure, order.done = reason, True
             self._news.notify_all()
 
     def _take_over(self) -> None:

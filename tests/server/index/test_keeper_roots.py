@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,41 @@ def test_beside_another_process_nobody_waits_for_a_scan_of_this_one(
     with open_library().writing(timeout=PATIENCE) as theirs:
         assert theirs
         assert keeping.bring_in_step(None, None) is None
+
+
+def test_beside_another_process_a_rebuild_is_refused_rather_than_left_out(
+    library: Library, keeping: Keeper, open_library: Callable[..., Library]
+) -> None:
+    keeping.bring_in_step(None, None)
+    with open_library().writing(timeout=PATIENCE) as theirs:
+        assert theirs
+        with pytest.raises(NotKeptError, match="another process is writing"):
+            keeping.bring_in_step(None, None, rebuild=True)
+
+
+def test_a_failure_is_told_to_all_who_wait_and_not_tried_for_them_again(
+    library: Library, keeping: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping.bring_in_step(None, None)
+    forgotten: list[bool] = []
+    scan = Library.scan
+
+    def refused(*_: object) -> None:
+        time.sleep(0.05)
+        raise UnwritableDatabaseError("the disk is full")
+
+    monkeypatch.setattr(keeper, "_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(Library, "scan", refused)
+    monkeypatch.setattr(Library, "forget", lambda _: forgotten.append(True))
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(keeping.bring_in_step, None, None, rebuild=True) for _ in range(3)]
+        for each in waiting:
+            with pytest.raises(NotKeptError, match="the disk is full"):
+                each.result(PATIENCE)
+    tried = len(forgotten)
+    monkeypatch.setattr(Library, "scan", scan)
+    assert keeping.bring_in_step(None, None) is not None
+    assert len(forgotten) == tried <= 3
 
 
 def test_what_keeps_the_index_from_being_written_is_told_to_who_waits(
