@@ -44,6 +44,7 @@ if mark.exists() and not os.path.exists(os.environ["COPY"]):
 def _rows(home: Path, sql: str) -> list[Any]:
     connection = apsw.Connection(str(home / "index.db"))
     try:
+        connection.set_busy_timeout(60_000)  # an owner may still be closing it
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         return connection.execute(sql).fetchall()
