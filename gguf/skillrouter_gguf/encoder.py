@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +18,7 @@ from skillrouter_gguf.llama import LlamaModel
 from skillrouter_gguf.model_file import verified_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 # Beyond this the memory of one more context buys little.
 _MOST_LANES = 4
+_LANE_NICENESS = 10
 # A causal model's texts are long, and its contexts keep keys and values besides.
 _CAUSAL_LANES = 1
 
@@ -32,9 +36,10 @@ class Encoder:
     """An encoder model, loaded; safe to use from several threads at once.
 
     Queries and documents are computed in separate contexts, so that a query never waits for a
-    batch of documents. Documents go one text at a time through several contexts side by side,
-    each with its share of the threads: more texts a second than one context with all of them. A
-    text's vector does not depend on what else is in its batch.
+    batch of documents, and gets the processor first where the system allows it. Documents go one
+    text at a time through several contexts side by side, each with its share of the threads: more
+    texts a second than one context with all of them. A text's vector does not depend on what else
+    is in its batch.
     """
 
     def __init__(self, model: Model, engine: LlamaModel, threads: int) -> None:
@@ -43,7 +48,9 @@ class Encoder:
         self._threads = threads
         self._queries = open_context(engine, model.pooling, tokens=model.context, threads=threads)
         self._documents = threading.Lock()
-        self._closed = threading.Event()
+        self._change = threading.Condition()
+        self._lanes = 0
+        self._closed = False
 
     @classmethod
     def open(cls, model: Model, *, path: Path | None = None, threads: int | None = None) -> Encoder:
@@ -127,24 +134,25 @@ class Encoder:
         failed = threading.Event()
 
         def run_lane(threads: int) -> None:
-            context = open_context(
-                self._engine, self._model.pooling, tokens=longest, threads=threads
-            )
-            try:
-                while not failed.is_set():
-                    if self._closed.is_set():
-                        raise EngineError("the model was closed before all texts were embedded.")
-                    row = waiting.pop()
-                    vectors[row] = context.embed(rows[row])
-            except IndexError:
-                pass
-            except BaseException:
-                failed.set()
-                raise
-            finally:
-                context.close()
+            with self._computing():
+                context = open_context(
+                    self._engine, self._model.pooling, tokens=longest, threads=threads
+                )
+                try:
+                    while not (failed.is_set() or self._closed):
+                        row = waiting.pop()
+                        vectors[row] = context.embed(rows[row])
+                except IndexError:
+                    return
+                except BaseException:
+                    failed.set()
+                    raise
+                finally:
+                    context.close()
+                if self._closed:
+                    raise _closed_early()
 
-        with self._documents, ThreadPoolExecutor(lanes, "encode") as pool:
+        with self._documents, ThreadPoolExecutor(lanes, "encode", _yield_to_queries) as pool:
             running = [
                 pool.submit(run_lane, (self._threads + lane) // lanes) for lane in range(lanes)
             ]
@@ -156,12 +164,30 @@ class Encoder:
                 raise
         return vectors
 
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Keeps the model from being freed.
+
+        A lane says so itself: an interrupt may leave one running that its pool does not know of.
+        """
+        with self._change:
+            if self._closed:
+                raise _closed_early()
+            self._lanes += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._lanes -= 1
+                self._change.notify_all()
+
     def close(self) -> None:
         """Free the model, once texts that are being embedded are done."""
-        self._closed.set()
-        with self._documents:
-            self._queries.close()
-            self._engine.close()
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: not self._lanes)
+        self._queries.close()
+        self._engine.close()
 
     def _tokenise(self, text: str) -> IntArray:
         return self._engine.tokenise(text, self.context)
@@ -176,3 +202,13 @@ class Encoder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _closed_early() -> EngineError:
+    return EngineError("this model has been closed before all texts were embedded.")
+
+
+def _yield_to_queries() -> None:
+    """Has the thread that calls this, and those it starts, stand back behind others."""
+    if sys.platform == "linux":  # where threads have a niceness of their own
+        os.nice(_LANE_NICENESS)

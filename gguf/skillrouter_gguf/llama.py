@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +22,7 @@ from skillrouter_gguf.errors import EngineError
 from skillrouter_gguf.normalisation import STRIP_ACCENTS, normaliser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,6 +36,7 @@ _ERROR_LEVEL = 4  # of `enum ggml_log_level`
 # llama.cpp sets aside a float per token of a text and per word of the vocabulary, and never gives
 # it back: 60 MB for a full text of BERT. Contexts that used more than this many start afresh.
 _OUTPUTS_KEPT = 4_000_000
+_SPINS = "1000"
 _error_lines: deque[str] = deque(maxlen=4)
 _callbacks: list[Any] = []  # llama.cpp calls them for as long as the process lives
 
@@ -49,10 +53,14 @@ def _engine() -> Any:
 def _load() -> tuple[Any, int]:
     """The `llama_cpp` module, and the process that loaded it.
 
-    Threads that wait must sleep: spinning, OpenMP's default, makes a query ten times slower as soon
-    as another process is busy. Both variables are read when the library is loaded.
+    Threads that wait for each other spin for some microseconds and then sleep: spinning for long,
+    OpenMP's default, makes a query ten times slower as soon as another process is busy, and going
+    to sleep at once makes it slower than with one thread. The variables are read when the library
+    is loaded.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     try:
         import llama_cpp
@@ -71,6 +79,23 @@ def _load() -> tuple[Any, int]:
 def _keep_errors(level: int, text: bytes, _data: object) -> None:
     if level == _ERROR_LEVEL:
         _error_lines.append(text.decode("utf-8", "replace").strip())
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Puts Ctrl-C off to the end of a call that logs much: ctypes drops what a callback raises."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    held: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _failure(what: str) -> EngineError:
@@ -123,7 +148,8 @@ class LlamaModel:
         parameters = self._engine.llama_model_default_params()
         parameters.kv_overrides = _overrides(self._engine)
         _error_lines.clear()
-        self.handle = self._engine.llama_model_load_from_file(os.fsencode(path), parameters)
+        with _interrupts_held():
+            self.handle = self._engine.llama_model_load_from_file(os.fsencode(path), parameters)
         if not self.handle:
             raise _failure(f"{path}: llama.cpp can't load this model")
         vocabulary = self._engine.llama_model_get_vocab(self.handle)
@@ -303,7 +329,8 @@ class Context(ABC):
         if not self._model.handle:
             raise _closed()
         _error_lines.clear()
-        handle = self._engine.llama_init_from_model(self._model.handle, self._parameters)
+        with _interrupts_held():
+            handle = self._engine.llama_init_from_model(self._model.handle, self._parameters)
         if not handle:
             raise _failure("llama.cpp can't make room for this model's computations")
         return handle

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +21,7 @@ from skillrouter_gguf.llama import LlamaContext
 if TYPE_CHECKING:
     from skillrouter_gguf.llama import Context, FloatArray, IntArray, LlamaModel, Pooling
 
-MODEL = load_catalogue().model("all-minilm-l6-v2")
+MODEL = load_catalogue().model("skillrouter-minilm-l6")
 TEXTS = [
     "Merge several PDF files.",
     "",
@@ -227,7 +231,7 @@ class TestFailures:
 
         def watched(context: LlamaContext, tokens: IntArray) -> FloatArray:
             began.set()
-            assert own._closed.wait(30)
+            assert _waited_for(lambda: own._closed)
             vector = embed(context, tokens)
             done.append(len(tokens))
             return vector
@@ -240,3 +244,67 @@ class TestFailures:
             with pytest.raises(EngineError, match="closed before all texts"):
                 documents.result()
         assert 1 <= len(done) <= 2
+
+    def test_closing_waits_for_a_lane_whose_caller_was_interrupted(
+        self, monkeypatch: pytest.MonkeyPatch, own: Encoder
+    ) -> None:
+        began, go_on = threading.Event(), threading.Event()
+        done = []
+        embed = LlamaContext.embed
+
+        def watched(context: LlamaContext, tokens: IntArray) -> FloatArray:
+            began.set()
+            assert go_on.wait(30)
+            vector = embed(context, tokens)
+            done.append(len(tokens))
+            return vector
+
+        class Pool(ThreadPoolExecutor):
+            def submit(self, *given: Any, **more: Any) -> Any:
+                def run() -> None:
+                    with suppress(EngineError):
+                        given[0](*given[1:])
+
+                threading.Thread(target=run).start()
+                assert began.wait(30)
+                raise KeyboardInterrupt  # before the pool knows of the thread
+
+        monkeypatch.setattr(LlamaContext, "embed", watched)
+        monkeypatch.setattr(skillrouter_gguf.encoder, "ThreadPoolExecutor", Pool)
+        with pytest.raises(KeyboardInterrupt):
+            own.encode_documents(["merge"])
+        closing = threading.Thread(target=own.close)
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+        go_on.set()
+        closing.join(30)
+        assert len(done) == 1
+
+
+def _waited_for(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return holds()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+def test_documents_stand_back_behind_requests(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    seen: dict[str, int] = {}
+    embed = LlamaContext.embed
+
+    def embed_and_look(self: LlamaContext, tokens: IntArray) -> FloatArray:
+        seen[threading.current_thread().name.partition("_")[0]] = niceness()
+        return embed(self, tokens)
+
+    monkeypatch.setattr(LlamaContext, "embed", embed_and_look)
+    before = niceness()
+    encoder.encode_documents(["turn the valve"])
+    encoder.encode_queries(["turn the valve"])
+    assert seen == {"encode": min(19, before + 10), "MainThread": before}

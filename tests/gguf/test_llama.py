@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from skillrouter_gguf.model_file import EMBEDDED
 if TYPE_CHECKING:
     from tests.gguf.tiny_bert import TinyBert
 
-FILE = EMBEDDED / load_catalogue().model("all-minilm-l6-v2").file
+FILE = EMBEDDED / load_catalogue().model("skillrouter-minilm-l6").file
 OPENING, CLOSING, UNKNOWN = 101, 102, 100
 
 
@@ -245,3 +246,14 @@ def test_llama_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(EngineError, match=r"can't be loaded .*Reinstall llama-cpp-python"):
         system_info()
+
+
+def test_an_interrupt_that_comes_while_a_model_is_loaded_is_not_lost() -> None:
+    engine = llama._engine()
+    interrupting = engine.llama_log_callback(lambda *_: signal.raise_signal(signal.SIGINT))
+    engine.llama_log_set(interrupting, None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LlamaModel(FILE)
+    finally:
+        engine.llama_log_set(llama._callbacks[0], None)

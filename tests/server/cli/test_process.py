@@ -36,7 +36,7 @@ def test_who_closes_the_pipe_early_sees_no_traceback(environment: dict[str, str]
 
 
 def test_interrupted_indexing_keeps_what_it_did(fresh: Path, write_skill: Any) -> None:
-    for n in range(400):
+    for n in range(1500):
         write_skill(f"notes-{n}", body=f"Take note number {n}.\n")
     with subprocess.Popen(
         [COMMAND, "index"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -48,7 +48,7 @@ def test_interrupted_indexing_keeps_what_it_did(fresh: Path, write_skill: Any) -
                 break
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(PATIENCE) == 130
+        assert process.wait(PATIENCE) == 130, rest
         assert process.stdout.read() == ""
     assert "Traceback" not in rest
     assert "interrupted" in rest
