@@ -18,6 +18,7 @@ from skillrouter_gguf.errors import (
     SelfCheckError,
 )
 from skillrouter_gguf.own_file import describe_file
+from skillrouter_gguf.store import ModelStore
 
 if TYPE_CHECKING:
     from skillrouter_gguf.encoder import Encoder
@@ -34,6 +35,7 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelFileError",
+    "ModelStore",
     "Profile",
     "Reranker",
     "SelfCheckError",

@@ -25,3 +25,11 @@ class SelfCheckError(ModelError):
 
 class ConversionError(ModelError):
     """A checkpoint can't be turned into GGUF."""
+
+
+class DownloadError(ModelError):
+    """A model can't be fetched."""
+
+
+class ConnectionLostError(DownloadError):
+    """The hub can't be reached just now, or stopped answering; the next try may go well."""

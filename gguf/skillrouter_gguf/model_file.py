@@ -70,4 +70,6 @@ def sha256_of(path: Path) -> str:
 def _remedy(model: Model) -> str:
     if model.embedded:
         return "Reinstall skillrouter-mcp: the file is part of it."
-    return f"Download {model.file} again from {model.source}."
+    if model.repo or model.path:
+        return f"Run `skillrouter-mcp models pull {model.name}`."
+    return f"Get it again from {model.source or 'where it came from'}."

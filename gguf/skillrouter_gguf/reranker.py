@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from skillrouter_gguf.header import read_header
 from skillrouter_gguf.llama import LlamaModel
 from skillrouter_gguf.model_file import verified_path
 from skillrouter_gguf.own_file import HEAD
+from skillrouter_gguf.pace import Pace
 from skillrouter_gguf.prompt import ChatPrompt, SegmentPrompt
 
 if TYPE_CHECKING:
@@ -22,12 +24,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from skillrouter_gguf.catalogue import Model
-    from skillrouter_gguf.llama import FloatArray
+    from skillrouter_gguf.llama import FloatArray, IntArray
     from skillrouter_gguf.prompt import Prompt
 
 _TEMPLATE = "tokenizer.chat_template.rerank"
 # Two chances that add up to less are no chances: the file has no head for its answers.
 _CERTAIN = 0.99
+# Read to learn the pace: long enough that what every text costs besides is a small part of it.
+_SAMPLE = "Merge several PDF files into one and number its pages. " * 8
+# After so long without a text, a pace that leaves no time for one is measured anew: other processes
+# may have slowed it down.
+_STALE_SECONDS = 60.0
 
 
 class Reranker:
@@ -44,6 +51,9 @@ class Reranker:
         self._prompt = _prompt(model, engine)
         self._context = open_context(engine, "rank", tokens=model.context, threads=threads)
         self._turn = threading.Lock()
+        self._pace = Pace()
+        self._read_at = 0.0
+        self._last: IntArray = np.empty(0, dtype=np.int32)
         self._closed = threading.Event()
 
     @classmethod
@@ -101,24 +111,86 @@ class Reranker:
         """How many cores are used at most."""
         return self._threads
 
-    def score(self, query: str, documents: Sequence[str]) -> FloatArray:
+    def score(
+        self, query: str, documents: Sequence[str], *, deadline: float | None = None
+    ) -> FloatArray:
         """How well each text answers the request: float32 of shape (len(documents),).
 
         Scores are logits: of a relevant text mostly above 0, of others below; the logistic
         function makes chances of them. What is too long of a text is not read, and of a request not
         what is beyond half of the context. So begin a text with what must be read of it.
 
+        Args:
+            deadline: when it should be done, as `time.monotonic` tells it. From the first text on
+                as many are read as are likely to be done by then, going by how fast the model has
+                read of late; the scores of the others are missing at the end.
+
         Raises:
             EngineError: if llama.cpp fails or the reranker is closed meanwhile.
         """
-        pairs = self._prompt.pairs(query, list(documents))
-        scores = np.empty(len(pairs), dtype=np.float32)
+        scores: list[float] = []
+        if self._turn.acquire(timeout=-1 if deadline is None else max(0, _until(deadline))):
+            try:
+                for document in documents:
+                    pair = self._pair(query, document)
+                    if deadline is not None and not self._has_time(pair, deadline):
+                        break
+                    scores.append(self._read(pair))
+            finally:
+                self._turn.release()
+        return np.array(scores, dtype=np.float32)
+
+    def warm_up(self) -> None:
+        """Read a short text, so that the first call with a deadline knows how fast the model is.
+
+        Raises:
+            EngineError: as `score`.
+        """
         with self._turn:
-            for row, pair in enumerate(pairs):
-                if self._closed.is_set():
-                    raise EngineError("this model has been closed.")
-                scores[row] = self._logit(self._context.outputs(pair))
-        return scores
+            self._measure()
+
+    def _measure(self) -> None:
+        self._read(self._pair("", ""))  # the first time, the weights have to be fetched
+        self._pace = Pace()
+        self._read(self._pair("", _SAMPLE))
+
+    def _has_time(self, pair: IntArray, deadline: float) -> bool:
+        """Whether `pair` will have been read in time."""
+        if not self._pace.known:
+            if _until(deadline) <= 0:
+                return False
+            self._measure()
+        if self._pace.expect(self._fresh(pair)) <= _until(deadline):
+            return True
+        if time.monotonic() < self._read_at + _STALE_SECONDS:
+            return False
+        sample = len(self._pair("", "")) + len(self._pair("", _SAMPLE))
+        if self._pace.expect(sample) > _until(deadline):
+            return False
+        self._measure()
+        return self._pace.expect(self._fresh(pair)) <= _until(deadline)
+
+    def _pair(self, query: str, document: str) -> IntArray:
+        (pair,) = self._prompt.pairs(query, [document])
+        return pair
+
+    def _read(self, pair: IntArray) -> float:
+        if self._closed.is_set():
+            raise EngineError("this model has been closed.")
+        fresh, began = self._fresh(pair), time.monotonic()
+        outputs = self._context.outputs(pair)
+        self._read_at = time.monotonic()
+        self._pace.learn(fresh, self._read_at - began)
+        self._last = pair
+        return self._logit(outputs)
+
+    def _fresh(self, pair: IntArray) -> int:
+        """How many tokens are to be computed to read `pair`, as it follows the last one."""
+        if not self._engine.causal:
+            return len(pair)
+        length = min(len(pair) - 1, len(self._last))
+        differing = np.flatnonzero(pair[:length] != self._last[:length])
+        return len(pair) - (int(differing[0]) if len(differing) else length)
 
     def close(self) -> None:
         """Free the model, once the text that is being read is done."""
@@ -151,6 +223,11 @@ class Reranker:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _until(deadline: float) -> float:
+    """Seconds."""
+    return deadline - time.monotonic()
 
 
 def _prompt(model: Model, engine: LlamaModel) -> Prompt:

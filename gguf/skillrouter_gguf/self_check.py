@@ -23,12 +23,16 @@ def check_encoder(encoder: Encoder) -> None:
     """Embed known sentences.
 
     Raises:
-        SelfCheckError: if a paraphrase is not nearer than an unrelated sentence, or the catalogue
-            knows the first components of the vector and they differ.
+        SelfCheckError: if a vector is not finite, a paraphrase is not nearer than an unrelated
+            sentence, or the catalogue knows the first components of the vector and they differ.
         EngineError: if the model can't embed at all.
     """
     sentence, paraphrase, unrelated = encoder.encode_documents([SENTENCE, _PARAPHRASE, _UNRELATED])
     model = encoder.model
+    if not np.isfinite([sentence, paraphrase, unrelated]).all():
+        raise SelfCheckError(
+            f"{model.name} gives vectors that are not finite: its file is damaged."
+        )
     near, far = float(sentence @ paraphrase), float(sentence @ unrelated)
     if not near > far:
         raise SelfCheckError(

@@ -17,6 +17,13 @@ from safetensors.torch import load_file
 
 from training.encoder import Encoder
 
+_ABOUT = {
+    "name": "skillrouter-minilm-l6",
+    "description": "all-MiniLM-L6-v2 trained to find agent skills",
+    "license": "apache-2.0",
+    "base_model.0.repo_url": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+}
+
 
 def export(trained: Path, base: Path, candidate: Path, base_share: float) -> None:
     """Write the model folder `candidate`, `base_share` of whose weights are the base's."""
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.gguf:
         from skillrouter_gguf.convert import convert
 
-        convert(options.candidate, options.gguf, "Q8_0", {"license": "apache-2.0"})
+        convert(options.candidate, options.gguf, "Q8_0", _ABOUT)
         logging.info("%s", options.gguf)
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from training import corpus
+from training import corpus, views
 from training.corpus import Example, Neighbours, Wish
 from training.encoder import Encoder
 
@@ -116,7 +116,7 @@ def _natural_row(example: Example, draw: random.Random) -> Row:
 
 
 def _row(example: Example, wishes: Sequence[Wish], draw: random.Random) -> Row:
-    requests = tuple(wish.text for wish in wishes)
+    requests = tuple(views.request(wish.text) for wish in wishes)
     return Row(
         example.skill_id,
         example.name,

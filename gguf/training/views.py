@@ -1,7 +1,8 @@
 """The texts that stand for a skill, cut as the router cuts them before it embeds them.
 
 What an encoder sees in training has to look like what it is given in use. The same rules stand in
-`skillrouter_mcp.index.passages`, which a test holds these against.
+`skillrouter_mcp.index.passages` and `skillrouter_mcp.routing.request`, which a test holds these
+against.
 """
 
 from __future__ import annotations
@@ -15,6 +16,16 @@ _WINDOW_CHARACTERS = 600
 _MOST_WINDOWS = 3
 _LEAST_CHARACTERS = 200
 _NEAR_CHARACTERS = 40
+_FEW_WORDS = 8  # of a request are read as they are
+_MOST_WORDS = 32
+_STOP_WORDS = set(
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by for if in into is it no not of on or such that the their "
+        "then there these they this to was will with",
+    )
+)
+_TERM = re.compile(r"[^\W_]+")
 
 _FENCED_CODE = re.compile(
     r"^[ \t]*(```|~~~)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
@@ -34,6 +45,18 @@ def label(name: str, description: str) -> str:
 def windows(name: str, body: str) -> list[str]:
     """Up to three pieces of the body's prose, in order, each under the name."""
     return [f"{name}\n{text}" for text in _windows(_lines(_prose(body)))]
+
+
+def request(text: str) -> str:
+    """A request as the router reads it: a longer one without stop words, and only its beginning."""
+    words = text.split()
+    if len(words) <= _FEW_WORDS:
+        return text
+    return " ".join(itertools.islice(filter(_says_something, words), _MOST_WORDS)) or text
+
+
+def _says_something(word: str) -> bool:
+    return any(term not in _STOP_WORDS for term in _TERM.findall(word.casefold()))
 
 
 def _prose(body: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.gguf.tiny_bert import TinyBert
     from tests.gguf.tiny_qwen3 import TinyQwen3
 
-    from skillrouter_gguf import Reranker
+    from skillrouter_gguf import ModelStore, Reranker
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,6 @@ def reference() -> type[BertReference]:
 @pytest.fixture
 def tiny_bert(tmp_path: Path) -> TinyBert:
     """A whole checkpoint, not yet written."""
-    for module in ("gguf", "safetensors"):
-        pytest.importorskip(module)
     from tests.gguf.tiny_bert import TinyBert
 
     return TinyBert(tmp_path / "checkpoint")
@@ -37,8 +35,7 @@ def tiny_bert(tmp_path: Path) -> TinyBert:
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyQwen3, Path]:
     """A causal reranker's checkpoint, and the GGUF file made of it."""
-    for module in ("gguf", "safetensors", "tokenizers"):
-        pytest.importorskip(module)
+    pytest.importorskip("tokenizers")
     from tests.gguf.tiny_qwen3 import TEMPLATE, TinyQwen3
 
     from skillrouter_gguf.convert import convert
@@ -57,3 +54,12 @@ def reranker(judge: tuple[TinyQwen3, Path]) -> Iterator[Reranker]:
     tiny, path = judge
     with Reranker.open(tiny.entry("reranker"), path=path, threads=1) as reranker:
         yield reranker
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """Knows the encoder `tiny` of the hub."""
+    from tests.gguf import tiny_models
+    from tests.gguf.pulling import ENCODER
+
+    return tiny_models.store(tmp_path / "home", tiny=ENCODER)

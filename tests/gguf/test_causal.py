@@ -134,7 +134,7 @@ def test_after_closing(context: CausalContext) -> None:
 
 
 def test_which_context_suits(model: LlamaModel) -> None:
-    bert = LlamaModel(verified_path(load_catalogue().model("all-minilm-l6-v2")))
+    bert = LlamaModel(verified_path(load_catalogue().model("skillrouter-minilm-l6")))
     made = [
         open_context(model, "rank", tokens=8, threads=1),
         open_context(model, "last", tokens=8, threads=1),

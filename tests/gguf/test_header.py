@@ -9,7 +9,7 @@ from skillrouter_gguf import ModelFileError
 from skillrouter_gguf.header import read_header
 from skillrouter_gguf.model_file import EMBEDDED
 
-FILE = EMBEDDED / "all-MiniLM-L6-v2-Q8_0.gguf"
+FILE = EMBEDDED / "skillrouter-minilm-l6-Q8_0.gguf"
 
 
 def _text(value: str) -> bytes:
@@ -30,7 +30,7 @@ def test_metadata_and_tensors() -> None:
     assert header.of_model("embedding_length") == 384
     assert header.of_model("attention.causal") is False
     assert header.of_model("classifier.output_labels") is None
-    assert header.metadata["general.name"] == "all-MiniLM-L6-v2"
+    assert header.metadata["general.name"] == "skillrouter-minilm-l6"
     assert "token_embd.weight" in header.tensors
     assert len(header.tensors) == 101
 

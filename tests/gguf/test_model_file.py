@@ -11,7 +11,7 @@ from skillrouter_gguf import Encoder, Model, ModelFileError, load_catalogue
 from skillrouter_gguf.model_file import EMBEDDED, sha256_of, verified_path
 
 CONTENT = b"GGUF" + bytes(range(256)) * 9
-EMBEDDED_MODEL = load_catalogue().model("all-minilm-l6-v2")
+EMBEDDED_MODEL = load_catalogue().model("skillrouter-minilm-l6")
 
 
 def _model(**changes: object) -> Model:
@@ -28,7 +28,7 @@ def _model(**changes: object) -> Model:
             "pooling": "mean",
             "languages": ["en"],
             "licence": "MIT",
-            "source": "https://example.org/small",
+            "repo": "example/small",
             **changes,
         }
     )
@@ -46,7 +46,7 @@ def _refused(model: Model, path: Path) -> str:
         verified_path(model, path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
-    assert message.endswith("Download small.gguf again from https://example.org/small.")
+    assert message.endswith("Run `skillrouter-mcp models pull small`.")
     return message
 
 

@@ -12,7 +12,7 @@ from skillrouter_gguf.model_file import EMBEDDED
 if TYPE_CHECKING:
     from tests.gguf.tiny_qwen3 import TinyQwen3
 
-FILE = EMBEDDED / "all-MiniLM-L6-v2-Q8_0.gguf"
+FILE = EMBEDDED / "skillrouter-minilm-l6-Q8_0.gguf"
 BERT = {"general.architecture": "bert", "bert.embedding_length": 8, "bert.context_length": 99}
 
 
@@ -24,9 +24,9 @@ def test_an_encoder() -> None:
         384,
         512,
     )
-    assert (model.name, model.title) == ("all-MiniLM-L6-v2-Q8_0", "all-MiniLM-L6-v2")
+    assert (model.name, model.title) == ("skillrouter-minilm-l6-Q8_0", "skillrouter-minilm-l6")
     assert model.licence == "apache-2.0"
-    assert model.sha256 == load_catalogue().model("all-minilm-l6-v2").sha256
+    assert model.sha256 == load_catalogue().model("skillrouter-minilm-l6").sha256
     assert model.size == FILE.stat().st_size
     with Encoder.open(model, path=FILE, threads=1) as encoder:
         assert encoder.encode_queries(["merge"]).shape == (1, 384)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from tests.gguf.qwen3_reference import Qwen3Reference

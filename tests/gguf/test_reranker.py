@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from tests.gguf.tiny_qwen3 import TEMPLATE, TinyQwen3
@@ -23,6 +22,7 @@ from skillrouter_gguf import (
     check_reranker,
     load_catalogue,
 )
+from skillrouter_gguf import reranker as module
 from skillrouter_gguf.convert import convert
 from skillrouter_gguf.llama import LlamaModel
 
@@ -98,6 +98,89 @@ class TestScores:
         assert 80 < reranker.score(QUERY, ["x"])[0] < 110
 
 
+class TestDeadline:
+    def test_with_time_enough_all_are_read(self, reranker: Reranker) -> None:
+        scores = reranker.score(QUERY, DOCUMENTS, deadline=time.monotonic() + 600)
+        assert np.abs(scores - reranker.score(QUERY, DOCUMENTS)).max() < 0.01
+
+    @pytest.mark.parametrize("left", [-1.0, 0.0])
+    def test_without_time_none_is_read(self, reranker: Reranker, left: float) -> None:
+        assert reranker.score(QUERY, DOCUMENTS, deadline=time.monotonic() + left).shape == (0,)
+        assert not reranker._pace.known
+
+    @pytest.mark.parametrize("count", range(5))
+    def test_as_many_are_read_as_the_pace_allows(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch, count: int
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=1.0)
+        reranker.score("", [""])
+        reranker.score(QUERY, DOCUMENTS)
+        seconds = np.diff(clock.after)[:count]  # those that a text took behind the one before it
+        reranker.score("", [""])
+        found = reranker.score(QUERY, DOCUMENTS, deadline=clock.now + sum(seconds) + 0.5)
+        assert len(found) == count
+
+    def test_before_the_first_text_a_sample_shows_the_pace(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=1.0)
+        assert reranker.score(QUERY, DOCUMENTS, deadline=clock.now + 1).shape == (0,)
+        assert len(clock.after) == 2
+        assert reranker._pace.expect(7) == pytest.approx(7)
+        reranker.score(QUERY, DOCUMENTS, deadline=clock.now + 1)
+        assert len(clock.after) == 2
+
+    def test_warming_up_shows_it_beforehand(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=0.5)
+        reranker.warm_up()
+        assert reranker._pace.expect(7) == pytest.approx(3.5)
+        count = len(clock.after)
+        assert reranker.score(QUERY, DOCUMENTS, deadline=clock.now + 1).shape == (0,)
+        assert len(clock.after) == count
+
+    def test_a_pace_too_slow_for_anything_is_measured_anew_later(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=1.0)
+        reranker.warm_up()
+        clock.seconds_a_token = 0.01
+        long = ["page " * 2_000]  # as much as is read of a text
+        assert len(reranker.score(QUERY, long, deadline=clock.now + 500)) == 0
+        clock.now += 61
+        assert len(reranker.score(QUERY, long, deadline=clock.now + 30)) == 0
+        assert len(reranker.score(QUERY, long, deadline=clock.now + 500)) == 1
+        assert len(reranker.score(QUERY, long, deadline=clock.now + 30)) == 1
+
+    def test_waiting_for_another_call_counts(self, reranker: Reranker) -> None:
+        with reranker._turn:
+            assert reranker.score(QUERY, DOCUMENTS, deadline=time.monotonic() + 0.01).shape == (0,)
+
+
+class _Clock:
+    """Time that passes only while texts are read."""
+
+    def __init__(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch, seconds_a_token: float
+    ) -> None:
+        self.now = 0.0
+        self.seconds_a_token = seconds_a_token
+        self.after: list[float] = []
+        outputs = reranker._context.outputs
+
+        def timed(pair: IntArray) -> FloatArray:
+            self.now += self.seconds_a_token * reranker._fresh(pair)
+            self.after.append(self.now)
+            return outputs(pair)
+
+        monkeypatch.setattr(reranker._context, "outputs", timed)
+        monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 class TestThreads:
     def test_from_several_at_once(self, reranker: Reranker) -> None:
         queries = [f"request {number}" for number in range(6)]
@@ -142,7 +225,7 @@ class TestThreads:
 class TestFailures:
     def test_another_kind_of_model(self) -> None:
         with pytest.raises(EngineError, match="is an encoder, not a reranker"):
-            Reranker.open(load_catalogue().model("all-minilm-l6-v2"))
+            Reranker.open(load_catalogue().model("skillrouter-minilm-l6"))
 
     def test_a_file_that_is_not_there(self, judge: tuple[TinyQwen3, Path], tmp_path: Path) -> None:
         with pytest.raises(ModelFileError, match="is not there"):

@@ -1,7 +1,6 @@
 """From a published checkpoint (safetensors) to a GGUF file.
 
-File layout and names follow llama.cpp's own converter. Needs the `convert` extra; importing this
-without it raises ConversionError.
+File layout and names follow llama.cpp's own converter.
 """
 
 from __future__ import annotations
@@ -12,17 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel
 
-from skillrouter_gguf.errors import ConversionError
-
-try:
-    import safetensors  # noqa: F401
-
-    import gguf
-except ImportError as error:
-    raise ConversionError(
-        f"converting needs {error.name}: pip install 'skillrouter-mcp[convert]'"
-    ) from error
-
+import gguf
 from skillrouter_gguf.convert import bert, qwen3
 from skillrouter_gguf.convert.bpe import add_bpe
 from skillrouter_gguf.convert.checkpoint import Checkpoint
@@ -31,6 +20,7 @@ from skillrouter_gguf.convert.quantisation import FILE_TYPES, WeightType, format
 from skillrouter_gguf.convert.tokenizer import check_pair, kind_of_tokenizer
 from skillrouter_gguf.convert.unigram import add_unigram
 from skillrouter_gguf.convert.wordpiece import add_wordpiece
+from skillrouter_gguf.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ _MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
 _MOST_CLAUSES = 64
 _MOST_NEIGHBOURS = 64
 _MOST_LOOKED_INTO = 10_000  # documents, for where in them two terms stand; rare terms come first
-_FEW_WORDS = 20  # are embedded as they are
-_MOST_WORDS = 40  # of a longer request are embedded
+_FEW_WORDS = 8  # are embedded as they are
+_MOST_WORDS = 32  # of a longer request are embedded
 _PAIR_WEIGHT = 0.1
 _GLOSS_WEIGHT = 0.7
 
@@ -41,11 +41,14 @@ class Request:
     gist: str
 
 
-def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Request:
+def read_request(
+    query: str, words: WordIndex, languages: Sequence[str], whole: int | None = None
+) -> Request:
     """Reads a request.
 
     Args:
         languages: what the encoder reads, as ISO 639-1 codes or "multilingual".
+        whole: so many characters of it the encoder is given as they are; by default, the gist.
     """
     query = query[:_MOST_CHARACTERS].encode(errors="replace").decode()
     counts = _clauses(query, words)
@@ -61,7 +64,7 @@ def read_request(query: str, words: WordIndex, languages: Sequence[str]) -> Requ
         _neighbours(query, words),
         sum(worth[clause] for clause in order[:_MOST_CLAUSES]),
         reading,
-        _gist(reading.english, words),
+        _gist(reading.english, words) if whole is None else reading.english[:whole],
     )
 
 

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
-
 from skillrouter_gguf.convert import WeightType, convert
 from skillrouter_gguf.llama import LlamaModel
 

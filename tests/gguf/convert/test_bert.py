@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
-
 from skillrouter_gguf import ConversionError
 from skillrouter_gguf.convert import convert
 from skillrouter_gguf.convert.bert import read_config, tensors

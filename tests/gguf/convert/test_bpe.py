@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 
 from tests.gguf.qwen3_reference import Qwen3Reference

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
 
 import gguf
 from skillrouter_gguf import ConversionError
@@ -93,14 +89,3 @@ def test_a_target_that_cannot_be_written(tiny_bert: TinyBert, tmp_path: Path, pl
         convert(tiny_bert.write(), tmp_path / place)
     assert str(caught.value).startswith(f"{tmp_path / place}: can't be written")
     assert not list(tmp_path.glob("*.partial"))
-
-
-@pytest.mark.parametrize("missing", ["gguf", "safetensors"])
-def test_without_the_extra_the_error_names_it(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("skillrouter_gguf.convert")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ConversionError, match=rf"{missing}: pip install 'skillrouter-mcp\[conv"):
-        __import__("skillrouter_gguf.convert")

@@ -3,9 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
-
 import gguf
 from skillrouter_gguf.convert.quantisation import WeightType, format_of, quantise
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
 pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece", reason="trains a unigram tokenizer, which needs sentencepiece")
 

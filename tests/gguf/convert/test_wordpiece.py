@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("gguf")
-pytest.importorskip("safetensors")
-
 import gguf
 from skillrouter_gguf import ConversionError
 from skillrouter_gguf.convert import convert

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from skillrouter_mcp.index.passages import LABEL, WINDOW, passages
 from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.routing.request import read_request
 from training import views
 
 _LONG = "\n".join(f"Step {n} turns the valve by {n} degrees and waits." for n in range(90))
@@ -26,3 +30,17 @@ def test_texts_are_cut_as_the_router_cuts_them(body: str) -> None:
 
     assert [views.label(name, description)] == [p.text for p in expected if p.view == LABEL]
     assert views.windows(name, body) == [p.text for p in expected if p.view == WINDOW]
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_request_is_cut_as_the_router_cuts_it(tmp_path: Path, times: int) -> None:
+    text = "It's the valve's turn - and it'll wait for an X-ray of this 2.5 m pipe. " * times
+
+    cut = views.request(text)
+
+    assert cut == read_request(text, WordIndex(tmp_path), ["en"]).gist
+    assert len(cut) < len(text)
+
+
+def test_a_short_request_is_read_as_it_is() -> None:
+    assert views.request("turn the valve") == "turn the valve"
