@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 import sqlite_vec
+from tests.end_to_end.conftest import COMMAND
 
 from skillrouter_gguf import load_catalogue
 from skillrouter_mcp.index.encoding import Fingerprint
@@ -80,7 +81,7 @@ def home(tmp_path: Path) -> Path:
 def indexed(write_skill: Any, root: Path, home: Path, encoder: Any) -> Path:
     """A home whose index holds a skill, embedded, and that nobody uses."""
     write_skill("tune-piano", body="Tune the treble strings of a grand piano.\n")
-    model = load_catalogue().model("all-minilm-l6-v2")
+    model = load_catalogue().model("skillrouter-minilm-l6")
     library = Library(home, [Root(root, "user")], Fingerprint.of(model))
     with closing(library), library.writing():
         library.scan()
@@ -303,30 +304,45 @@ def test_with_nothing_read_yet_a_file_system_that_is_read_only_is_told_of(
 def test_on_a_full_disk_the_index_is_searched_as_it_is(
     dial: Dial, write_skill: Any, indexed: Path, tmp_path: Path, already: bool
 ) -> None:
-    disk, pipe = tmp_path / "disk", tmp_path / "pipe"
-    os.mkfifo(pipe)
-    fill = f"dd if=/dev/zero of={indexed}/filler bs=4k 2>/dev/null"
-    freed = tmp_path / "freed"
-    # What happens on the disk, which only the servers see, is done beside them.
-    watcher = f"(read _ <{pipe}; {fill}; touch {disk}; read _ <{pipe}; rm {indexed}/filler) &"
-    wire = dial(
-        within=_apart(
-            f"cp -r {indexed} {freed} && mount -t tmpfs -o size=3m tmpfs {indexed} && "
-            f"cp -r {freed}/. {indexed} && {fill}; true"
-            if already
-            else f"cp -r {indexed} {freed} && mount -t tmpfs -o size=3m tmpfs {indexed} && "
-            f"cp -r {freed}/. {indexed} && {watcher} true"
-        ),
-        prelude=HASTE,
+    wishes = tmp_path / "wishes"
+    wishes.mkdir()
+    # What happens on the disk, which only the servers see, is done and looked at beside them.
+    steps = {
+        "fill": f"dd if=/dev/zero of={indexed}/filler bs=4k count=1k",  # more than it takes
+        "free": f"rm {indexed}/filler",
+        "ask": f"{COMMAND} doctor >{tmp_path}/told",
+    }
+    first = steps["fill"] if already else "true"
+    loop = "".join(
+        f"if [ -e {wishes}/{wish} ]; then {step}; rm {wishes}/{wish}; fi; "
+        for wish, step in steps.items()
     )
-    wire.greet()
-    assert _names(wire, TUNE) == ["tune-piano"]
-    if not already:
-        pipe.write_text("fill\n")
-        _until(disk.exists)
-    write_skill("bake-bread", body="Knead the dough and let it rise overnight.\n" * 5_000)
-    time.sleep(1)
-    assert _names(wire, TUNE) == ["tune-piano"]
-    if not already:
-        pipe.write_text("free\n")
+    script = (
+        f"cp -r {indexed} {tmp_path}/copy && mount -t tmpfs -o size=3m tmpfs {indexed} && "
+        f"cp -r {tmp_path}/copy/. {indexed} && {{ until [ -e {wishes}/end ]; do {loop} sleep 0.05; "
+        f"done </dev/null >/dev/null 2>&1 & }} && {{ {first}; true; }}"
+    )
+    wire = dial(within=_apart(script), prelude=HASTE)
+
+    def on_the_disk(wish: str) -> None:
+        (wishes / wish).touch()
+        _until(lambda: not (wishes / wish).exists())
+
+    try:
+        wire.greet()
+        assert _names(wire, TUNE) == ["tune-piano"]
+        if not already:
+            on_the_disk("fill")
+        write_skill("bake-bread", body="Knead the dough and let it rise overnight.\n" * 5_000)
+        time.sleep(1)
+        assert _names(wire, TUNE) == ["tune-piano"]
+        on_the_disk("ask")
+        full = f"no space is left to write {indexed}/index.db: free some, and it goes on by itself"
+        assert full in (tmp_path / "told").read_text(encoding="utf-8")
+        if already:
+            assert f"{full}; until then skills are found as they were last read" in wire.errors
+        assert "Traceback" not in wire.errors
+        on_the_disk("free")
         wire.find_until("knead the dough", lambda r: r["index"] == {"skills": 2, "pending": 0})
+    finally:
+        (wishes / "end").touch()

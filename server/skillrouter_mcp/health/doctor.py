@@ -34,11 +34,12 @@ def examine(
     findings = list(check_machine())
     engines = not _is_broken(findings)
     if engines:
-        from skillrouter_mcp.health.index import check_index
+        from skillrouter_mcp.health.index import check_index, check_set_aside
         from skillrouter_mcp.health.model import check_model
 
         findings += check_model(settings)
         findings += check_index(settings, progress)
+        findings += check_set_aside(settings)
         if not _is_broken(findings, "models", "index"):
             from skillrouter_mcp.health.owner import check_owner, check_quarantine
 
@@ -91,8 +92,9 @@ def _router(settings: Settings, usable: bool) -> Iterator[Router | None]:
         return
     from skillrouter_mcp.routing.router import Router
 
+    first_stage = settings.model_copy(update={"candidates": 0})  # thousands of requests are made
     try:
-        router = Router.open(settings, keep=False)
+        router = Router.open(first_stage, keep=False)
     except SkillRouterError:  # it changed since it was looked at
         yield None
         return

@@ -14,8 +14,10 @@ from skillrouter_mcp.health.finding import Finding, Mend, Progress, Status
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedDatabaseError, DamagedWordsError, DatabaseError
 from skillrouter_mcp.index.inspection import damaged_words, inspect
-from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.routing.router import Router, encoder_of
+from skillrouter_mcp.index.library import DATABASE_FILE, Library
+from skillrouter_mcp.index.opening import set_asides
+from skillrouter_mcp.routing.models import encoder_of
+from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.settings import Settings, SettingsError
 
 _INDEX = "skillrouter-mcp index"
@@ -60,6 +62,29 @@ def check_index(settings: Settings, progress: Progress) -> Iterator[Finding]:
         yield _finding(home, "index", "broken", str(error), _NOTHING_FOUND, remedy)
     except (ModelError, SettingsError):
         return  # told among the models
+
+
+def check_set_aside(settings: Settings) -> Iterator[Finding]:
+    """Databases that were damaged, which nobody needs any more; they are left to their owner."""
+    files = set_asides(settings.home / DATABASE_FILE)
+    sizes = [file.stat().st_size for file in files]
+    if not files:
+        return
+    plural = "s" if len(files) > 1 else ""
+    text = (
+        f"{len(files):,} file{plural} of damaged databases were set aside, "
+        f"{sum(sizes) / 1e6:,.1f} MB in all; what they held was read anew from the folders"
+    )
+    yield Finding(
+        section="index",
+        check="set-aside",
+        subject=str(settings.home),
+        status="note",
+        text=text,
+        why="they take space, and are of use only to find out what damaged them",
+        remedy=f"they may be deleted: rm {settings.home / DATABASE_FILE}.damaged-*",
+        places=tuple(map(str, files)),
+    )
 
 
 def bring_in_step(settings: Settings, progress: Progress, *, rebuild: bool = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from skillrouter_gguf import Encoder, ModelError, check_encoder
 from skillrouter_mcp.health.finding import Finding
 from skillrouter_mcp.health.machine import REINSTALL
-from skillrouter_mcp.routing.router import encoder_of
+from skillrouter_mcp.routing.models import encoder_of, model_store
 from skillrouter_mcp.settings import Settings, SettingsError
 
 
@@ -19,7 +19,8 @@ def check_model(settings: Settings) -> Iterator[Finding]:
         model = encoder_of(settings)
         if model.embedded:
             remedy = REINSTALL
-        with Encoder.open(model, threads=settings.threads) as encoder:
+        path = model_store(settings).path(model)
+        with Encoder.open(model, path=path, threads=settings.threads) as encoder:
             check_encoder(encoder)
     except (ModelError, SettingsError) as error:
         is_unknown = isinstance(error, SettingsError)

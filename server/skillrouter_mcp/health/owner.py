@@ -10,7 +10,7 @@ from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.health.finding import Finding, Section, Status
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.quarantine import Quarantine
-from skillrouter_mcp.routing.router import encoder_of, engine_key
+from skillrouter_mcp.routing.models import encoder_of, engine_key
 from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter
 
 if TYPE_CHECKING:
@@ -42,6 +42,24 @@ def check_owner(settings: Settings) -> Iterator[Finding]:
             "a change is found within seconds rather than at once",
             "see the limits below",
             section="watching",
+        )
+    if status["follower"]:
+        yield _finding(
+            settings.home,
+            "profile-follows",
+            "note",
+            f"{status['follower']}; until then profile {status['profile']} does",
+            "both have models in memory meanwhile",
+            "nothing: it goes over by itself",
+        )
+    if status["refused"]:
+        yield _finding(
+            settings.home,
+            "profile-refused",
+            "problem",
+            f"{status['refused']}; profile {status['profile']} answers instead",
+            "the profile that was asked for is not used",
+            "mend the cause, then `skillrouter-mcp models use` again",
         )
     if status["complaint"]:
         yield _finding(
@@ -95,7 +113,7 @@ def check_quarantine(settings: Settings) -> Iterator[Finding]:
         text=f"has ended its process over {what}, which it is no longer given",
         why="such skills are found by their words alone",
         remedy=f"to have them tried again: remove {settings.home / 'quarantine.json'}, then "
-        "skillrouter-mcp index --rebuild",
+        "skillrouter-mcp index",
         places=tuple(places[:_MANY]),
     )
 

@@ -11,7 +11,7 @@ from skillrouter_mcp.index.glossary import load_glossary
 CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
 
 _BEFORE_CJK = re.compile("[\0-\u303f]*")  # quicker to find than what follows it
-_FROM_BORDER = re.compile(r"[a-z][A-Z]\w*")
+_FROM_BORDER = re.compile(r"[A-Z](?<=[a-z][A-Z])\w*")  # capitals are quicker to find than others
 _PART_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 

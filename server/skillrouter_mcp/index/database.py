@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from skillrouter_mcp.index.errors import (
 Row = tuple[Any, ...]
 
 _BUSY_TIMEOUT_MS = 10_000
+_LEAST_SPACE = 65_536  # bytes
 
 
 class Database:
@@ -59,15 +61,15 @@ class Database:
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise DamagedDatabaseError(f"{self.path} is damaged: {error}") from error
         except apsw.FullError as error:
-            raise UnwritableDatabaseError(
-                f"no space left to write {self.path}: free some and retry"
-            ) from error
+            raise UnwritableDatabaseError(_full(self.path)) from error
         except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError) as error:
             raise UnwritableDatabaseError(f"{self.path} may not be written: {error}") from error
         except (apsw.CantOpenError, apsw.IOError) as error:
             raise UnwritableDatabaseError(
-                f"{self.path} cannot be used: {error}; see whether it and its folder can be "
-                "written, and whether there is space left"
+                _full(self.path)
+                if _is_full(self.path.parent)
+                else f"{self.path} cannot be used: {error}; see whether it and its folder can be "
+                "written"
             ) from error
         except (apsw.BusyError, apsw.LockedError) as error:
             raise DatabaseError(f"{self.path} is locked by another program: {error}") from error
@@ -173,6 +175,18 @@ def _opened(path: Path, mode: str) -> apsw.Connection:
     # is in the file, and nobody changes it.
     still = f"{path.absolute().as_uri()}?immutable=1"
     return apsw.Connection(still, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+
+def _full(path: Path) -> str:
+    return f"no space is left to write {path}: free some, and it goes on by itself"
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a disk cannot take what SQLite notes beside a database before it opens it."""
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_SPACE
+    except OSError:
+        return False
 
 
 def versions() -> dict[str, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.glossary import glossary_digest, needs_glossary
-from skillrouter_mcp.index.passages import LAYOUT, Passage
+from skillrouter_mcp.index.passages import Layout, Passage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
+_HELD = b"held:"  # before the digest of a text that was kept from the encoder: its vector is zero
 _DAY_SECONDS = 24 * 3600
 _KEEP_IDLE_SECONDS = 30 * _DAY_SECONDS
 
@@ -38,10 +39,11 @@ class Fingerprint:
     digest: str
     settings: str
     dimensions: int
-    languages: tuple[str, ...]
+    layout: Layout
 
     @classmethod
     def of(cls, model: Model) -> Fingerprint:
+        layout = Layout.of(model)
         settings = json.dumps(
             {
                 "model": model.sha256,
@@ -52,12 +54,12 @@ class Fingerprint:
                 "document_prefix": model.document_prefix,
                 "languages": model.languages,
                 "glossary": glossary_digest() if needs_glossary(model.languages) else None,
-                "layout": LAYOUT,
+                "layout": layout.settings(),
             },
             sort_keys=True,
         )
         digest = hashlib.sha256(settings.encode()).hexdigest()
-        return cls(digest, settings, model.dimensions, model.languages)
+        return cls(digest, settings, model.dimensions, layout)
 
 
 class Encoding:
@@ -137,9 +139,10 @@ class Encoding:
         with self._database.transaction():
             if vectors is not None:
                 for text, vector in zip(fresh, _quantised(vectors), strict=True):
+                    held = not any(vector)
                     passage_id = self._database.run(
                         "INSERT INTO passage (encoding_id, digest) VALUES (?, ?)",
-                        (self._id, digests[text]),
+                        (self._id, _HELD + digests[text] if held else digests[text]),
                     )
                     self._database.run(
                         f"INSERT INTO {self._table} (rowid, embedding) VALUES (?, vec_int8(?))",
@@ -170,11 +173,37 @@ class Encoding:
         known: dict[bytes, int] = {}
         for digest in digests:
             found = self._database.value(
-                "SELECT id FROM passage WHERE encoding_id = ? AND digest = ?", (self._id, digest)
+                "SELECT id FROM passage WHERE encoding_id = ? AND digest IN (?, ?)",
+                (self._id, digest, _HELD + digest),
             )
             if found is not None:
                 known[digest] = int(found)
         return known
+
+    def release(self, held: Callable[[], Collection[bytes]]) -> None:
+        """Has the documents embedded anew of which a text was kept from the encoder and is so no
+        longer.
+
+        Args:
+            held: gives the SHA-256 of the texts that are; asked only where some were.
+        """
+        rows = self._database.rows(
+            "SELECT id, digest FROM passage WHERE encoding_id = ? AND digest > ? AND digest < ?",
+            (self._id, _HELD, _HELD + b"\xff" * 33),
+        )
+        kept = {row[0]: row[1].removeprefix(_HELD) for row in rows if len(row[1]) > 32}
+        if not kept:
+            return
+        still = held()
+        released = [(passage_id,) for passage_id, digest in kept.items() if digest not in still]
+        with self._database.transaction():
+            self._database.run_many(
+                "DELETE FROM view WHERE encoding_id = ? AND document_id IN "
+                "(SELECT document_id FROM view WHERE passage_id = ?)",
+                [(self._id, *passage) for passage in released],
+            )
+            self._database.run_many(f"DELETE FROM {self._table} WHERE rowid = ?", released)
+            self._database.run_many("DELETE FROM passage WHERE id = ?", released)
 
     def documents_of(self, digests: Sequence[bytes]) -> list[int]:
         """Ids of the documents of which these passages stand.

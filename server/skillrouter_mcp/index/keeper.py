@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from skillrouter_mcp.index.allowance import Allowance
 from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import DocumentEncoder
 from skillrouter_mcp.index.errors import NotKeptError
@@ -28,6 +29,8 @@ _SETTLE_SECONDS = 0.1  # for changes that come together
 _RESCAN_SHARE = 0.05  # of the time may go into looks at the folders
 _WATCHED_SHARE = 0.005  # the same while a watch tells of changes and there are none
 _HINTED_SHARE = 0.3  # the same while changes are told of
+_HINTED_SECONDS = 3.0  # of looks may come without a rest between them
+_IN_VAIN = 3  # times as much counts a look that finds nothing, though a change was told of
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
 _TURN_SECONDS = 0.1  # in which another process may take its turn at writing
@@ -66,7 +69,8 @@ class Keeper:
         self._orders: list[_Order] = []
         self._complaint = ""
         self._wake = threading.Event()
-        self._hurry = False
+        self._hurry = threading.Event()
+        self._looks = Allowance(_HINTED_SHARE, _HINTED_SECONDS, time.monotonic())
         self._watch = Watch(self._wake.set)
         self._unwatched = ""
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
@@ -86,7 +90,7 @@ class Keeper:
 
     def look(self) -> None:
         """Has the folders looked at now, as when a root was added."""
-        self._hurry = True
+        self._hurry.set()
         self._wake.set()
 
     def wait_for_scan(self, timeout: float, roots: Roots | None = None) -> bool:
@@ -147,7 +151,7 @@ class Keeper:
     def stop(self) -> None:
         """Ends after the batch at hand, which stays committed."""
         self._stopping.set()
-        self._wake.set()
+        self.look()
         with self._news:
             self._news.notify_all()
         if self._thread.is_alive():
@@ -156,7 +160,9 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            self._hurry = False
+            self._hurry.clear()
+            if self._stopping.is_set():
+                break
             with self._news:
                 orders, self._orders = self._orders, []
             try:
@@ -178,8 +184,7 @@ class Keeper:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._wake.wait(min(left, _REFRESH_SECONDS)):
-                if not self._hurry:
-                    self._stopping.wait(_SETTLE_SECONDS)
+                self._hurry.wait(max(_SETTLE_SECONDS, self._looks.wait(time.monotonic())))
                 return
             self._take_over()
 
@@ -209,12 +214,13 @@ class Keeper:
             roots = self._library.attendance.roots()
             changes = self._library.scan(_told_to(orders))
             cost = time.monotonic() - began
+            self._looks.take(cost if changes else cost * _IN_VAIN, time.monotonic())
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
             watched = self._follow([str(root.path) for root in roots], changes.linked)
             pause = max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
             if self._library.pending():
-                self._embed_for_a_while(pause, cost / _HINTED_SHARE)
+                self._embed_for_a_while(pause)
                 return _TURN_SECONDS
         if watched and not changes:
             return max(WATCHED_RESCAN_SECONDS, cost / _WATCHED_SHARE)
@@ -259,8 +265,8 @@ class Keeper:
         self._unwatched = unwatched
         return not unwatched
 
-    def _embed_for_a_while(self, seconds: float, hinted_seconds: float) -> None:
-        """Embeds for so many seconds, or so many where something changes meanwhile."""
+    def _embed_for_a_while(self, seconds: float) -> None:
+        """Embeds for so many seconds, or until something changes that may be looked at."""
         encoder = self._encoder()
         began = refreshed = time.monotonic()
         cost = 0.0
@@ -270,8 +276,8 @@ class Keeper:
                 self._library.refresh()
                 refreshed = time.monotonic()
                 cost = refreshed - now
-            enough = hinted_seconds if self._wake.is_set() else seconds
-            if self._stopping.is_set() or now - began > enough:
+            hinted = self._wake.is_set() and not self._looks.wait(now)
+            if self._stopping.is_set() or hinted or now - began > seconds:
                 break
         self._library.refresh()
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index import synchroniser
 from skillrouter_mcp.index.attendance import Attendance, Roots
 from skillrouter_mcp.index.borrowing import Borrowing
 from skillrouter_mcp.index.database import Database
@@ -25,13 +23,13 @@ from skillrouter_mcp.index.errors import (
     DatabaseError,
     UnwritableDatabaseError,
 )
-from skillrouter_mcp.index.glossary import glossary_digest
+from skillrouter_mcp.index.kept_words import KeptWords
 from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.opening import open_as_it_is, open_to_write, set_aside
 from skillrouter_mcp.index.snapshot import Snapshot
-from skillrouter_mcp.index.store import Location, SkillStore
-from skillrouter_mcp.index.synchroniser import Changes, Progress
-from skillrouter_mcp.index.words import WORDS_LAYOUT, WordIndex
+from skillrouter_mcp.index.store import Document, Location, SkillStore
+from skillrouter_mcp.index.synchroniser import Changes, More, Progress
+from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.skills import Problem, Root
 
 _LOG = logging.getLogger(__name__)
@@ -47,14 +45,22 @@ class Library:
 
     Attributes:
         unwritable: why the index can be read and no more, empty if it can be written.
+        held: gives the SHA-256 of the texts that are kept from the encoder.
     """
 
-    def __init__(self, home: Path, roots: Sequence[Root], fingerprint: Fingerprint) -> None:
+    def __init__(
+        self,
+        home: Path,
+        roots: Sequence[Root],
+        fingerprint: Fingerprint,
+        attendance: Attendance | None = None,
+    ) -> None:
         """Opens the index, makes it where there is none, sets it aside where it is damaged. One
         that cannot be written is used as it is.
 
         Args:
             roots: where those look that name no others.
+            attendance: whose roots are kept in step, by default that of these.
 
         Raises:
             DatabaseError: the index can be neither opened nor made; says why.
@@ -62,8 +68,9 @@ class Library:
         self.home = home
         self.roots = tuple(roots)
         self.unwritable = ""
+        self.held: Callable[[], Collection[bytes]] = frozenset
         self._borrowing = Borrowing()
-        self.attendance = Attendance(self.roots)
+        self.attendance = attendance or Attendance(self.roots)
         self._views: dict[Roots, Snapshot] = {}
         self._wanted: Counter[int] = Counter()
         self._fingerprint = fingerprint
@@ -143,56 +150,16 @@ class Library:
         self._requests = SkillStore(self._reader)
 
     def _derive(self) -> None:
-        self.words = self._open_words(self._words_folder(schema.identity(self._database)))
-        self._damaged_words: WordIndex | None = None
+        self._words = KeptWords(
+            self.home, self._database, self._borrowing, unwritable=bool(self.unwritable)
+        )
         self._seen: tuple[int, int] | None = None
         self.refresh()
 
-    def _words_folder(self, identity: str) -> Path:
-        return self.home / f"words-{identity}-{WORDS_LAYOUT}-{glossary_digest()[:8]}"
-
-    def _remove_other_words(self) -> None:
-        for folder in self.home.glob("words-*"):
-            if folder != self.words.folder:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _follow_words(self) -> None:
-        """Opens the word index that the database names, if that has become another."""
-        folder = self._words_folder(schema.identity(self._database))
-        if folder.name != self.words.folder.name or (self._borrowing and self._seen):
-            self.words = self._open_words(folder)
-
-    def _open_words(self, folder: Path) -> WordIndex:
-        if not self.unwritable or os.access(self.home, os.W_OK):
-            self._borrowing.give_back()
-            return WordIndex(folder)
-        return self._borrowing.words(folder, self.store)
-
-    def _renew_words(self) -> None:
-        """Makes the words anew, under a name of their own: others may have the old ones open."""
-        identity = schema.new_identity()
-        folder = self._words_folder(identity)
-        try:
-            words = WordIndex(folder)
-            synchroniser.agree(self.store, words)
-            schema.set_identity(self._database, identity)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self.words = words
-        self._remove_other_words()
-
-    def _agree(self) -> None:
-        """Makes the words agree with the documents, anew where they are damaged."""
-        self._follow_words()
-        if self.words is not self._damaged_words:
-            try:
-                synchroniser.agree(self.store, self.words)
-                self._remove_other_words()
-                return
-            except DamagedWordsError as error:
-                _LOG.warning("%s; this is being done", error)
-        self._renew_words()
+    @property
+    def words(self) -> WordIndex:
+        """The words as they are now."""
+        return self._words.index
 
     def mend_words(self, damaged: WordIndex) -> None:
         """Sees to it that these words, over which a request has failed, are no longer in use.
@@ -200,11 +167,11 @@ class Library:
         Raises:
             DamagedWordsError: they cannot be made anew, or another process is writing.
         """
-        self._damaged_words = damaged
+        self._words.give_up(damaged)
         with self.writing(_MEND_SECONDS) as mine:
             if mine:
-                self._agree()
-        self._follow_words()
+                self._words.agree()
+        self._words.follow()
         if self.words is damaged:
             raise DamagedWordsError(
                 f"the word index in {damaged.folder} is damaged, and another process is writing: "
@@ -266,30 +233,34 @@ class Library:
         """Reads what changed in the folders; what was read can be found while the rest is still
         being read. Only within `writing`."""
 
-        def batch_read(done: int, total: int) -> None:
+        def agree_words(more: More) -> None:
+            self._words.agree(more)
             self.refresh()
-            if progress is not None:
-                progress(done, total)
 
-        changes = synchroniser.scan(self.store, self._agree, self.attendance.roots(), batch_read)
+        roots, now = self.attendance.roots(), int(time.time())
+        self.store.forget_unused(roots, now)
+        sets = self.attendance.sets()
+        changes = synchroniser.scan(self.store, agree_words, roots, progress, sets)
         encoding = Encoding.find(self._database, self._fingerprint)
         if encoding is not None:
-            encoding.forget_idle(int(time.time()))
+            encoding.forget_idle(now)
+            encoding.release(self.held)
         self.refresh()
         return changes
 
-    def pending(self) -> int:
-        """How many documents, of whatever root, have no vectors yet."""
-        encoding = Encoding.find(self._database, self._fingerprint)
+    def pending(self, fingerprint: Fingerprint | None = None) -> int:
+        """How many documents, of whatever root, have no vectors of this way of encoding yet, by
+        default the library's own."""
+        encoding = Encoding.find(self._database, fingerprint or self._fingerprint)
         return len(self.store.document_ids() if encoding is None else encoding.pending())
 
     def embed(self, encoder: DocumentEncoder, progress: Progress | None = None) -> Iterator[int]:
         """Embeds what has no vectors, batch by batch; yields how many are left. Only within
         `writing`."""
         encoding = Encoding.create(self._database, self._fingerprint)
-        languages = self._fingerprint.languages
+        layout = self._fingerprint.layout
         yield from synchroniser.embed_pending(
-            self.store, encoding, encoder, languages, progress, self._most_wanted
+            self.store, encoding, encoder, layout, progress, self._most_wanted
         )
         self._wanted.clear()
 
@@ -308,7 +279,7 @@ class Library:
             return
         Encoding.drop_all(self._database)
         self.store.clear()
-        self._renew_words()
+        self._words.renew()
         self.refresh()
 
     def start_over(self) -> None:
@@ -326,7 +297,7 @@ class Library:
         """Sees what has been committed since the last time, by whatever process."""
         version = self._database.version()
         if version != self._seen:
-            self._follow_words()
+            self._words.follow(changed=self._seen is not None)
             self.words.reload()
             self.snapshot: Snapshot = self._read()
             self._seen = version
@@ -390,6 +361,10 @@ class Library:
         """Where to read each of these documents, those that are gone left out."""
         return self._requests.locate(document_ids, self.roots if roots is None else roots)
 
+    def documents(self, document_ids: Sequence[int]) -> dict[int, Document]:
+        """The texts of these documents, those that are gone left out."""
+        return {document.id: document for document in self._requests.documents(document_ids)}
+
     def locate_texts(self, digests: Sequence[bytes]) -> list[Location]:
         """Where the skills lie of which these texts were embedded.
 
@@ -404,13 +379,14 @@ class Library:
         """Every skill that may be found, its copies included, sorted by path."""
         return self._requests.locations(self.roots if roots is None else roots)
 
-    def problems(self) -> list[Problem]:
+    def problems(self, roots: Roots | None = None) -> list[Problem]:
         """What could not be loaded from the folders, and why."""
-        return self._requests.problems(self.roots)
+        return self._requests.problems(self.roots if roots is None else roots)
 
-    def warnings(self) -> list[Problem]:
+    def warnings(self, roots: Roots | None = None) -> list[Problem]:
         """What was loaded with reservations, or is hidden by a project's skill of its name."""
-        return [*self._requests.warned(self.roots), *self._requests.shadowed(self.roots)]
+        roots = self.roots if roots is None else roots
+        return [*self._requests.warned(roots), *self._requests.shadowed(roots)]
 
     def close(self) -> None:
         self._reader.close()

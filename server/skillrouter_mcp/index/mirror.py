@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from skillrouter_mcp.index.encoding import Encoding
 from skillrouter_mcp.index.passages import LABEL, WINDOW
+from skillrouter_mcp.index.sketch import Sketch
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Bytes = NDArray[np.int8]
 
 _COPYING = 4  # times as long as comparing a vector takes copying it, for an array of a few
+_MANY = 20_000  # labels are worth a sketch
+_LIKELY = 2_000  # labels that are near by their sketch are compared as a whole: of 1,500 requests
+# to 32,607 real texts' vectors, these held 99.99 % of the 50 nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,14 @@ class Mirror:
         labels: unit vectors, shape (documents, dimensions).
         windows: vectors of any length, grouped by document, shape (windows, dimensions).
         starts: where each document's windows begin, and the last ones end, shape (documents + 1,).
+        sketch: of the labels, where there are many.
     """
 
     document_ids: Integers
     labels: Floats
     windows: Bytes
     starts: Integers
+    sketch: Sketch | None = None
 
     @classmethod
     def empty(cls, dimensions: int) -> Mirror:
@@ -56,13 +62,13 @@ class Mirror:
                 documents that it holds are taken. (A document's text never changes.)
         """
         if earlier is None or not len(earlier.document_ids):
-            return cls._of(encoding, None)
+            return cls._of(encoding, None)._sketched()
         document_ids = np.array(encoding.documents(), np.int64)
         rows, known = earlier.rows(document_ids)
-        kept = earlier._taken(rows[known])
-        if known.all():
-            return kept
-        return kept._with(cls._of(encoding, document_ids[~known].tolist()))
+        mirror = earlier._taken(rows[known])
+        if not known.all():
+            mirror = mirror._with(cls._of(encoding, document_ids[~known].tolist()))
+        return mirror._sketched()
 
     @classmethod
     def _of(cls, encoding: Encoding, documents: Sequence[int] | None) -> Mirror:
@@ -91,6 +97,7 @@ class Mirror:
             self.labels[rows],
             self.windows[self._windows_of(rows)],
             np.append(0, np.cumsum(counts)),
+            self.sketch and self.sketch.taken(rows),
         )
 
     def _with(self, other: Mirror) -> Mirror:
@@ -100,8 +107,17 @@ class Mirror:
             np.concatenate([self.labels, other.labels]),
             np.concatenate([self.windows, other.windows]),
             np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+            self.sketch and self.sketch.extended(other.labels),
         )
         return both._taken(np.argsort(both.document_ids, kind="stable"))
+
+    def _sketched(self) -> Mirror:
+        """With a sketch where that is worth it."""
+        if len(self.labels) < _MANY:
+            return replace(self, sketch=None)
+        if self.sketch is not None and not self.sketch.outgrown():
+            return self
+        return replace(self, sketch=Sketch.of(self.labels))
 
     def _windows_of(self, rows: Integers) -> Integers:
         """Where the windows of some documents stand, document by document."""
@@ -120,17 +136,21 @@ class Mirror:
 
     def nearest(self, query: Floats, among: Integers, count: int) -> Integers:
         """Rows of the documents whose labels are nearest to a request, at most `count`, in any
-        order.
+        order. Among many documents, one of the last may be missing.
 
         Args:
             query: unit vector, shape (dimensions,).
             among: sorted ids of the documents that count, shape (documents,).
         """
         if np.array_equal(among, self.document_ids):
-            return _highest(self.label_cosines(query), count)
-        rows, known = self.rows(among)
-        rows = rows[known]
+            rows = np.arange(len(among))
+        else:
+            rows, known = self.rows(among)
+            rows = rows[known]
         if len(rows) * _COPYING < len(self.document_ids):
+            cosines = self.label_cosines(query, rows)
+        elif self.sketch is not None:
+            rows = rows[_highest(self.sketch.cosines(query)[rows], _LIKELY)]
             cosines = self.label_cosines(query, rows)
         else:
             cosines = self.label_cosines(query)[rows]

@@ -11,6 +11,7 @@ from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.errors import DatabaseError, UnwritableDatabaseError
 
 _LOG = logging.getLogger(__name__)
+_ASIDE = ".damaged-"
 
 
 def open_to_write(path: Path) -> Database:
@@ -50,9 +51,14 @@ def set_aside(path: Path, reason: str) -> None:
     Raises:
         OSError: it cannot be renamed.
     """
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    aside = path.with_name(f"{path.name}{_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}")
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
     _LOG.warning("%s: %s; set aside as %s and made anew", path, reason, aside.name)
+
+
+def set_asides(path: Path) -> list[Path]:
+    """The files that `set_aside` has given other names, by name."""
+    return sorted(path.parent.glob(f"{path.name}{_ASIDE}*"))

@@ -1,4 +1,4 @@
-"""The views of a document: which of its texts are embedded, and where long ones are cut."""
+"""The views of a document: which of its texts models read, and where long ones are cut."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from skillrouter_mcp.index.glossary import readable
 from skillrouter_mcp.index.store import Document
+
+if TYPE_CHECKING:
+    from skillrouter_gguf import Model
 
 LABEL = "label"
 WINDOW = "window"
@@ -19,9 +23,10 @@ _WINDOW_CHARACTERS = 600
 _MOST_WINDOWS = 3
 _LEAST_CHARACTERS = 200  # are worth a window of their own
 _NEAR_CHARACTERS = 40  # a window may begin so much later, to begin with a line
+_FULL_TEXT = "{name} | {description} | {body}"
 
 # Part of the fingerprint of the vectors: raise the version whenever passages come out differently.
-LAYOUT = {
+LAYOUT: dict[str, object] = {
     "version": 1,
     "description": _DESCRIPTION_CHARACTERS,
     "window": _WINDOW_CHARACTERS,
@@ -45,6 +50,60 @@ class Passage:
     view: str
     ordinal: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which texts of a document a model reads.
+
+    Attributes:
+        languages: what it reads, as ISO 639-1 codes or "multilingual".
+        template: makes one text of name, description and body, and ends with the body, so that
+            nothing else is ever cut; empty for label and windows.
+        description_characters, body_characters: so much of them goes into that text.
+    """
+
+    languages: tuple[str, ...]
+    template: str = ""
+    description_characters: int | None = None
+    body_characters: int | None = None
+
+    @classmethod
+    def of(cls, model: Model) -> Layout:
+        """The layout that a model was trained with."""
+        return cls(
+            model.languages,
+            model.document_template,
+            model.description_characters,
+            model.body_characters,
+        )
+
+    def settings(self) -> dict[str, object]:
+        """What decides which texts these are, languages aside."""
+        if not self.template:
+            return LAYOUT
+        return {
+            "version": 1,
+            "template": self.template,
+            "description": self.description_characters,
+            "body": self.body_characters,
+        }
+
+    def passages(self, document: Document) -> list[Passage]:
+        """What is embedded of a document; its full text stands for label and window at once."""
+        if not self.template:
+            return passages(document, self.languages)
+        text = self.full_text(document)
+        return [Passage(view, 0, text) for view in (LABEL, WINDOW)]
+
+    def full_text(self, document: Document) -> str:
+        """Name, description and body in one text."""
+        text = (self.template or _FULL_TEXT).format(
+            name=document.name,
+            description=document.description[: self.description_characters],
+            body=document.body[: self.body_characters],
+        )
+        return readable(text, self.languages).english
 
 
 def passages(document: Document, languages: Sequence[str]) -> list[Passage]:

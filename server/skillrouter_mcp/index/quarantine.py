@@ -17,10 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 
 from skillrouter_mcp.index.errors import QuarantinedError
 
@@ -33,17 +35,36 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _FILE = "quarantine.json"
+_LOCK_FILE = "quarantine.lock"
+_LOCK_SECONDS = 5.0
 _AT_HAND = "engine-{}.crash"
 _CRASHED = ("Fatal Python error", "Windows fatal exception")  # as faulthandler writes it
 
 
+@dataclass(slots=True)
+class _Known:
+    """Digests of texts: those of which one has ended a process, and those that have, with when."""
+
+    suspects: set[str] = field(default_factory=set)
+    held: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, section: Any) -> _Known:
+        held = {bytes.fromhex(digest).hex(): float(at) for digest, at in section["held"].items()}
+        return cls({str(digest) for digest in section["suspects"]}, held)
+
+    def section(self) -> dict[str, Any]:
+        return {"suspects": sorted(self.suspects), "held": self.held}
+
+
 class Quarantine:
-    """What is known of texts that end the process; safe to use from several threads."""
+    """What is known of texts that end the process; safe to use from several threads, and beside
+    other processes that know more."""
 
     def __init__(self, home: Path, key: str) -> None:
         """
         Args:
-            key: of the model and the engine; what is known of others is forgotten.
+            key: of the model and the engine; what is known of others is nothing to this one.
         """
         self._home = home
         self._key = key
@@ -51,23 +72,22 @@ class Quarantine:
         self._at_hand: list[frozenset[str]] = []
         self._alone = False
         self._file: Any = None
-        self._suspects: set[str] = set()
-        self._held: dict[str, float] = {}
-        self._load()
+        self._known = self._load().get(key, _Known())
         self._learn()
 
     def holds(self, text: str) -> bool:
         """Whether the engine must not see this text."""
-        return _digest(text) in self._held
+        return _digest(text) in self._known.held
 
     def suspects(self, text: str) -> bool:
         """Whether the engine should see this text with no other beside it."""
-        return _digest(text) in self._suspects
+        return _digest(text) in self._known.suspects
 
     def held(self) -> dict[bytes, float]:
         """SHA-256 of the texts that are kept from the engine, and since when (seconds since the
-        epoch)."""
-        return {bytes.fromhex(digest): since for digest, since in self._held.items()}
+        epoch); as the file has it, which somebody may have removed."""
+        self._known = self._load().get(self._key, _Known())
+        return {bytes.fromhex(digest): since for digest, since in self._known.held.items()}
 
     @contextmanager
     def noting(self, texts: Sequence[str], *, alone: bool = False) -> Iterator[None]:
@@ -94,10 +114,12 @@ class Quarantine:
                 self._lock.notify_all()
 
     def _clear(self, digests: frozenset[str]) -> None:
+        def clear(known: _Known) -> None:
+            known.suspects -= digests
+
         with self._lock:
-            if digests & self._suspects:
-                self._suspects -= digests
-                self._save()
+            if digests & self._known.suspects:
+                self._change(self._key, clear)
 
     def arm(self) -> None:
         """From now on a crash of this process leaves behind what was at hand. Without effect where
@@ -125,8 +147,9 @@ class Quarantine:
         with suppress(OSError):
             os.ftruncate(self._file.fileno(), 0)
             if self._at_hand:
-                everything = sorted(frozenset[str]().union(*self._at_hand))
-                self._file.write(json.dumps(everything).encode() + b"\n")
+                digests = sorted(frozenset[str]().union(*self._at_hand))
+                note = {"key": self._key, "texts": digests}
+                self._file.write(json.dumps(note).encode() + b"\n")
 
     def _learn(self) -> None:
         """Reads what processes that have crashed were at."""
@@ -144,39 +167,52 @@ class Quarantine:
 
     def _accuse(self, noted: str) -> None:
         try:
-            digests = {str(digest) for digest in json.loads(noted)} - self._held.keys()
-        except (ValueError, TypeError):
+            note = json.loads(noted)
+            key, digests = str(note["key"]), {str(digest) for digest in note["texts"]}
+        except (ValueError, TypeError, KeyError):
             return
-        if len(digests) == 1:
-            _LOG.error(
-                "llama.cpp has ended the process over a text, which is kept from it from now on; "
-                "skillrouter-mcp doctor tells which"
-            )
-            self._held.update(dict.fromkeys(digests, time.time()))
-            self._suspects -= digests
-        else:
-            _LOG.error("llama.cpp has ended the process over one of %d texts", len(digests))
-            self._suspects |= digests
-        self._save()
 
-    def _load(self) -> None:
+        def accuse(known: _Known) -> None:
+            texts = digests - known.held.keys()
+            if len(texts) == 1:
+                _LOG.error(
+                    "llama.cpp has ended the process over a text, which is kept from it from now "
+                    "on; skillrouter-mcp doctor tells which"
+                )
+                known.held.update(dict.fromkeys(texts, time.time()))
+                known.suspects -= texts
+            else:
+                _LOG.error("llama.cpp has ended the process over one of %d texts", len(texts))
+                known.suspects |= texts
+
+        self._change(key, accuse)
+
+    def _change(self, key: str, change: Callable[[_Known], None]) -> None:
+        """Changes what is known, in the file too unless that cannot be written."""
         try:
-            known = json.loads((self._home / _FILE).read_text("utf-8"))
-            if known["key"] == self._key:
-                self._suspects = {str(digest) for digest in known["suspects"]}
-                self._held = {
-                    bytes.fromhex(digest).hex(): float(at) for digest, at in known["held"].items()
-                }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self._suspects, self._held = set(), {}
+            with FileLock(self._home / _LOCK_FILE, timeout=_LOCK_SECONDS):
+                everything = self._load()
+                change(everything.setdefault(key, _Known()))
+                self._save(everything)
+        except OSError:
+            everything = {self._key: self._known}
+            change(everything.setdefault(key, _Known()))
+        self._known = everything.get(self._key, _Known())
 
-    def _save(self) -> None:
+    def _load(self) -> dict[str, _Known]:
+        """What the file knows, by key; nothing where it is damaged."""
+        try:
+            sections = json.loads((self._home / _FILE).read_text("utf-8"))
+            return {str(key): _Known.of(section) for key, section in sections.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    def _save(self, everything: dict[str, _Known]) -> None:
         path = self._home / _FILE
-        whole = {"key": self._key, "suspects": sorted(self._suspects), "held": self._held}
+        whole = {key: known.section() for key, known in everything.items()}
         draft = path.with_name(f"{_FILE}.{os.getpid()}")
-        with suppress(OSError):
-            draft.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
-            draft.replace(path)
+        draft.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+        draft.replace(path)
 
 
 class GuardedEncoder:

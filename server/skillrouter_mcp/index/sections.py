@@ -9,13 +9,12 @@ _LEAST_SHARE = 0.4  # of a section must be full before a long line may begin the
 def sections(body: str) -> list[str]:
     """The body's lines in order, in pieces of some 2,000 characters; none of an empty body."""
     cut: list[str] = []
-    lines: list[str] = []
-    length = 0
+    start = end = 0
     for line in body.split("\n"):
+        length = end - start
         if length + len(line) > _CHARACTERS and length > _CHARACTERS * _LEAST_SHARE:
-            cut.append("\n".join(lines))
-            lines, length = [], 0
-        lines.append(line)
-        length += len(line) + 1
-    cut.append("\n".join(lines))
+            cut.append(body[start : end - 1])
+            start = end
+        end += len(line) + 1
+    cut.append(body[start:])
     return [section for section in cut if section.strip()]

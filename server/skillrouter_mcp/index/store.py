@@ -44,6 +44,11 @@ def stamp_text(stamp: Stamp) -> str:
     return f"{stamp.size} {stamp.mtime_ns} {stamp.ctime_ns} {stamp.inode} {stamp.device}"
 
 
+_DAY_SECONDS = 24 * 3600
+_KEEP_UNUSED_SECONDS = 30 * _DAY_SECONDS
+_USED = "root used at: "
+
+
 class SkillStore:
     """Reads and writes the tables `document`, `skill` and `problem`."""
 
@@ -123,6 +128,45 @@ class SkillStore:
             self._forget("skill", places)
             self._forget("problem", places)
 
+    def forget_unused(self, used: Sequence[Root], now: int) -> None:
+        """Notes, once a day, that these roots are in use, and forgets the files of those that have
+        not been for thirty days.
+
+        Args:
+            now: in seconds since the epoch.
+        """
+        in_use = {str(root.path) for root in used}
+        noted = {
+            str(key).removeprefix(_USED): int(value)
+            for key, value in self._database.rows(
+                "SELECT key, value FROM library WHERE substr(key, 1, ?) = ?", (len(_USED), _USED)
+            )
+        }
+        today = {root for root, at in noted.items() if now - _DAY_SECONDS < at <= now}
+        if in_use <= today:
+            return
+        known = {
+            root
+            for (root,) in self._database.rows(
+                "SELECT root FROM skill UNION SELECT root FROM problem"
+            )
+        }
+        fresh = (in_use | known - noted.keys()) - today
+        unused = [
+            root
+            for root, at in noted.items()
+            if root not in in_use and at < now - _KEEP_UNUSED_SECONDS
+        ]
+        with self._database.transaction():
+            self._database.run_many(
+                "INSERT OR REPLACE INTO library VALUES (?, ?)",
+                [(_USED + root, str(now)) for root in sorted(fresh)],
+            )
+            for root in unused:
+                self._database.run("DELETE FROM skill WHERE root = ?", (root,))
+                self._database.run("DELETE FROM problem WHERE root = ?", (root,))
+                self._database.run("DELETE FROM library WHERE key = ?", (_USED + root,))
+
     def drop_orphans(self) -> int:
         """Deletes documents that no file holds any more; how many there were."""
         orphans = self._database.rows(
@@ -134,9 +178,10 @@ class SkillStore:
                 self._database.run_many("DELETE FROM document WHERE id = ?", orphans)
         return len(orphans)
 
-    def document_ids(self) -> set[int]:
-        """The ids of all documents, of whatever root."""
-        return {row[0] for row in self._database.rows("SELECT id FROM document")}
+    def document_ids(self, *, after: int = 0) -> set[int]:
+        """The ids of all documents, of whatever root, that were added after that of this id."""
+        rows = self._database.rows("SELECT id FROM document WHERE id > ?", (after,))
+        return {row[0] for row in rows}
 
     def clear(self) -> None:
         """Forgets everything that was read."""

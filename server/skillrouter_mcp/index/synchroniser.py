@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding
-from skillrouter_mcp.index.passages import passages
-from skillrouter_mcp.index.store import Place, SkillStore, place_of, stamp_text
+from skillrouter_mcp.index.passages import Layout
+from skillrouter_mcp.index.store import Document, Place, SkillStore, place_of, stamp_text
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.skills import Problem, Root, Skill, SkillError, SkillFile, read_skill, walk
 
 _READ_BATCH = 1_000
 _WORDS_BATCH = 1_000
-_WORDS_GROWTH = 3  # of what was read, before it is put into the words: few commits, few segments
-_EMBED_BATCH = 16
+_WORDS_GROWTH = 3  # of what was read, before its words are committed: few commits, few segments
+_FIRST_BATCH, _LARGEST_BATCH = 4, 16  # skills that are embedded at a time
+_BATCH_SECONDS = 2.0  # that a batch should take at most: others may write between two
 
 Progress = Callable[[int, int], None]
+More = Callable[[], bool]
 _T = TypeVar("_T")
 
 
@@ -65,9 +69,11 @@ class Difference:
         return len(self.changed) + len(self.gone)
 
 
-def difference(store: SkillStore, roots: Sequence[Root]) -> Difference:
-    """Walks the roots and compares."""
-    found = walk(roots)
+def difference(
+    store: SkillStore, roots: Sequence[Root], sets: Sequence[Sequence[Root]] | None = None
+) -> Difference:
+    """Walks the roots, as `walk` does, and compares."""
+    found = walk(roots, sets)
     remembered = store.stamps(roots)
     places = {place_of(file) for file in found.files}
     return Difference(
@@ -81,71 +87,137 @@ def difference(store: SkillStore, roots: Sequence[Root]) -> Difference:
 
 def scan(
     store: SkillStore,
-    agree_words: Callable[[], None],
+    agree_words: Callable[[More], None],
     roots: Sequence[Root],
     progress: Progress | None = None,
+    sets: Sequence[Sequence[Root]] | None = None,
 ) -> Changes:
     """Reads new and changed files, forgets those that are gone. Committed in batches.
 
     What was read can be found by its words soon: the first thousand files at once, the others each
-    time three times as many were read. This is seen to in a thread beside the reading.
+    time three times as many were read. A thread beside the reading sees to this.
 
     Args:
         agree_words: makes the words agree with the documents, as `agree` does.
         progress: is told how many of how many files were read.
+        sets: who sees which roots, as in `walk`.
     """
-    found = difference(store, roots)
+    found = difference(store, roots, sets)
     changes = Changes(removed=len(found.gone), files=found.files, linked=found.linked)
-    due = _READ_BATCH
+    reading = _Reading()
     with ThreadPoolExecutor(1, "words") as beside:
-        agreeing: list[Future[None]] = []
-        for batch in _batches(found.changed, _READ_BATCH):
-            loaded, failed = _read(batch)
-            store.save(loaded, failed)
-            changes.read += len(loaded)
-            changes.failed += len(failed)
-            if changes.read + changes.failed >= due:
-                wait(agreeing)
-                agreeing.append(beside.submit(agree_words))
-                due *= _WORDS_GROWTH
-            if progress is not None:
-                progress(changes.read + changes.failed, len(found.changed))
-    for words_agree in agreeing:
-        words_agree.result()
+        following = beside.submit(_follow, reading, agree_words)
+        try:
+            for batch in _batches(found.changed, _READ_BATCH):
+                loaded, failed = _read(batch)
+                store.save(loaded, failed)
+                changes.read += len(loaded)
+                changes.failed += len(failed)
+                reading.saved(len(batch))
+                if progress is not None:
+                    progress(changes.read + changes.failed, len(found.changed))
+        finally:
+            reading.end()
+    following.result()
     if found.gone:
         store.remove(found.gone)
     store.replace_walk_problems(roots, found.problems)
     store.drop_orphans()
-    agree_words()
+    agree_words(_no_more)
     return changes
 
 
-def agree(store: SkillStore, words: WordIndex) -> None:
-    """Makes the word index hold exactly the documents of the database."""
+class _Reading:
+    """How many files one thread has read and saved, for another that works on them."""
+
+    def __init__(self) -> None:
+        self._news = threading.Condition()
+        self._saved = 0
+        self._ended = False
+
+    def saved(self, count: int) -> None:
+        """So many more have been."""
+        with self._news:
+            self._saved += count
+            self._news.notify_all()
+
+    def end(self) -> None:
+        """No more will be."""
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def reaches(self, count: int) -> bool:
+        """Whether so many have been saved; waits for them until the end."""
+        with self._news:
+            self._news.wait_for(lambda: self._saved >= count or self._ended)
+            return self._saved >= count
+
+    def until(self, count: int) -> More:
+        """Tells, each time it is called, whether more have been saved since, and waits for them;
+        none once so many are."""
+        seen = self._saved
+
+        def more() -> bool:
+            nonlocal seen
+            if seen >= count or not self.reaches(seen + 1):
+                return False
+            seen = self._saved
+            return True
+
+        return more
+
+
+def _follow(reading: _Reading, agree_words: Callable[[More], None]) -> None:
+    """Puts what is being read into the words, and commits it in ever larger parts."""
+    done, due = 0, _READ_BATCH
+    while reading.reaches(max(done + 1, _READ_BATCH)):
+        agree_words(reading.until(due))
+        done, due = due, due * _WORDS_GROWTH
+
+
+def _no_more() -> bool:
+    return False
+
+
+def agree(store: SkillStore, words: WordIndex, more: More = _no_more) -> None:
+    """Makes the word index hold exactly the documents of the database.
+
+    Args:
+        more: whether documents have been added meanwhile, which then are put into it too before all
+            is committed; asked whenever there is no other left.
+    """
     wanted, present = store.document_ids(), words.ids()
     missing, surplus = sorted(wanted - present), sorted((present | words.partial_ids()) - wanted)
     if surplus:
         words.update([], surplus)
     if missing:
-        words.update(
-            document
-            for batch in _batches(missing, _WORDS_BATCH)
-            for document in store.documents(batch)
-        )
+        words.update(_documents(store, missing, more))
+
+
+def _documents(store: SkillStore, ids: list[int], more: More) -> Iterator[Document]:
+    last = ids[-1]
+    while True:
+        for batch in _batches(ids, _WORDS_BATCH):
+            yield from store.documents(batch)
+        if not more():
+            return
+        ids = sorted(store.document_ids(after=last))
+        last = max([last, *ids[-1:]])
 
 
 def embed_pending(
     store: SkillStore,
     encoding: Encoding,
     encoder: DocumentEncoder,
-    languages: Sequence[str],
+    layout: Layout,
     progress: Progress | None = None,
     first: Callable[[], Iterable[int]] = tuple,
 ) -> Iterator[int]:
     """Embeds the documents that lack vectors, batch by batch, each committed before it is yielded.
 
     Args:
-        languages: what the encoder reads.
+        layout: which of their texts the encoder reads.
         progress: is told how many of how many documents have been embedded.
         first: gives the ids of documents to take before others, the most wanted first; asked anew
             for each batch. Those that are not pending are passed over.
@@ -154,15 +226,19 @@ def embed_pending(
     """
     pending = dict.fromkeys(encoding.pending())
     total = len(pending)
+    size = _FIRST_BATCH
     while pending:
+        began = time.monotonic()
         wanted = (document_id for document_id in first() if document_id in pending)
-        batch = list(itertools.islice(_distinct(itertools.chain(wanted, pending)), _EMBED_BATCH))
-        texts = {document.id: passages(document, languages) for document in store.documents(batch)}
+        batch = list(itertools.islice(_distinct(itertools.chain(wanted, pending)), size))
+        texts = {document.id: layout.passages(document) for document in store.documents(batch)}
         encoding.embed(texts, encoder)
         for document_id in batch:
             del pending[document_id]
         if progress is not None:
             progress(total - len(pending), total)
+        fitting = int(size * _BATCH_SECONDS / max(time.monotonic() - began, 1e-3))
+        size = max(1, min(fitting, 2 * size, _LARGEST_BATCH))
         yield len(pending)
 
 

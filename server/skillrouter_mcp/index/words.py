@@ -69,6 +69,7 @@ class WordIndex:
         """Opens the index in this folder, which is made, or made anew if it cannot be read."""
         self.folder = folder
         self._analyzer = _analyzer()
+        self._splitter = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).build()
         try:
             self._open(folder)
         except DamagedWordsError:
@@ -115,12 +116,16 @@ class WordIndex:
     def neighbours(self, text: str) -> list[Neighbours]:
         """The terms of a text that stand next to each other or have one between them, each pair
         once."""
-        tokens = self._analyzer.pre_tokenize(text).tokens
+        terms = [
+            (place, term)
+            for place, word in enumerate(self._splitter.analyze(text))
+            for term in self._analyzer.analyze(word)
+        ]
         found = {
-            Neighbours(first.text, second.text, second.position - first.position): None
-            for n, first in enumerate(tokens)
-            for second in tokens[n + 1 : n + 3]
-            if second.position - first.position <= _FARTHEST and first.text != second.text
+            Neighbours(first, second, place - before): None
+            for n, (before, first) in enumerate(terms)
+            for place, second in terms[n + 1 : n + 3]
+            if place - before <= _FARTHEST and first != second
         }
         return list(found)
 

@@ -104,7 +104,9 @@ def _read(path: str, max_bytes: int) -> bytes:
         with open(path, "rb", opener=_open_at_once) as file:
             opened = os.fstat(file.fileno())
             _check(opened, max_bytes)
-            data = file.read(max_bytes + 1) or b""
+            data = file.read(opened.st_size + 1) or b""
+            if len(data) > opened.st_size:  # it has grown since
+                data += file.read(max_bytes + 1 - len(data)) or b""
             if not _lies_at(path, file.fileno(), opened):
                 raise SkillError(_REPLACED)
     except (OSError, ValueError) as error:

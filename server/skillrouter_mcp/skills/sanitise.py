@@ -52,6 +52,9 @@ def is_plain(text: str) -> bool:
 
 def plain(text: str, limit: int) -> str:
     """One line of at most `limit` characters, with all that is unsafe left out; may be empty."""
+    line = " ".join(text.split())
+    if line.isascii() and line.isprintable():
+        return _cut(line, limit)
     text = " ".join(_ANSI.sub("", text).split())
     if not is_plain(text):
         text = " ".join(_UNSAFE.sub("", text).split())

@@ -29,7 +29,12 @@ MAX_ENTRIES = 5_000_000
 MAX_PROBLEMS = 1_000
 """Problems that are told one by one, per root."""
 
-_SKIPPED = frozenset({".git", "node_modules"})
+SKILL_NAMES = frozenset({"SKILL.md", "skill.md"})
+"""What a skill's file may be called; where both are there, the first counts."""
+
+SKIPPED = frozenset({".git", "node_modules"})
+"""Folders in which no skills are looked for."""
+
 # The format's own folders for what belongs to a skill; a SKILL.md in them is a sample.
 _RESOURCES = frozenset({"assets", "references", "scripts"})
 
@@ -102,7 +107,11 @@ class Walk:
 
 
 def walk(
-    roots: Sequence[Root], *, max_folders: int = MAX_FOLDERS, max_entries: int = MAX_ENTRIES
+    roots: Sequence[Root],
+    sets: Sequence[Sequence[Root]] | None = None,
+    *,
+    max_folders: int = MAX_FOLDERS,
+    max_entries: int = MAX_ENTRIES,
 ) -> Walk:
     """Find the skills below `roots`, without opening any of them.
 
@@ -118,20 +127,29 @@ def walk(
     Links that lead out of a package are told as problems.
 
     Never raises for what is on the disk.
+
+    Args:
+        sets: the roots that each of several people sees, by default all of them. What a link in a
+            package leads to counts only where everybody may see it who sees the package.
     """
     paths: dict[str, Root] = {}
     for root in roots:
         paths.setdefault(os.path.abspath(root.path), root)  # noqa: PTH100 (keeps links)
     real_paths = {path: _real_path(path) for path in paths}
+    seen = [
+        {os.path.abspath(root.path) for root in together}  # noqa: PTH100
+        for together in (sets or [roots])
+    ]
     files: list[SkillFile] = []
     problems: list[Problem] = []
     linked: list[str] = []
     for path, root in paths.items():
+        common = set.intersection(*[together for together in seen if path in together] or [{path}])
         # What one project holds is nothing to those who work in another.
         within = tuple(
             real_path
             for other, real_path in real_paths.items()
-            if other == path or paths[other].scope == "user"
+            if other == path or (paths[other].scope == "user" and other in common)
         )
         found = _RootWalk(root, path, within, max_folders, max_entries)
         found.run()
@@ -250,7 +268,7 @@ class _RootWalk:
                 name = entry.name
                 if name == "SKILL.md" or (name == "skill.md" and not skill_file):
                     skill_file = name
-                if name in _SKIPPED:
+                if name in SKIPPED:
                     is_checkout |= name == ".git"
                 elif _is_link(entry):
                     links.append(name)

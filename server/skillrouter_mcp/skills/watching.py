@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
-    DirModifiedEvent,
     DirMovedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -28,14 +27,15 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from skillrouter_mcp.skills.sanitise import printable
+from skillrouter_mcp.skills.walk import SKILL_NAMES, SKIPPED
 
 _MAX_SENTENCE = 600
 
-# Not that a file was opened or closed, which reading it does too.
+# Not that a file was opened or closed, which reading it does too; nor that a folder was modified,
+# which is told along with whatever happens to what is in it.
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
-    DirModifiedEvent,
     DirMovedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -64,6 +64,7 @@ class Watch:
             changed: is called from a thread of the watch, perhaps many times for one change.
         """
         self._changed = changed
+        self._files = set(SKILL_NAMES)
         self._observer: Any = None
         self._watches: dict[_Place, Any] = {}
 
@@ -77,13 +78,15 @@ class Watch:
 
         Returns: why not all of them can be watched; empty if they are.
         """
+        linked = tuple(linked)
         wanted = _places(roots, linked)
+        self._files.update(_names(linked))
         for place in self._watches.keys() - wanted:
             self._observer.unschedule(self._watches.pop(place))
         for place in wanted - self._watches.keys():
             try:
                 self._watches[place] = self._started().schedule(
-                    _Handler(self._changed, place.names),
+                    _Handler(self._changed, place, self._files),
                     place.path,
                     recursive=place.names is None,
                     event_filter=_EVENTS,
@@ -110,18 +113,39 @@ class Watch:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, changed: Callable[[], None], names: frozenset[str] | None) -> None:
+    """Tells of events that may matter to a walk."""
+
+    def __init__(self, changed: Callable[[], None], place: _Place, files: Collection[str]) -> None:
+        """
+        Args:
+            files: names of files whose content matters.
+        """
         self._changed = changed
-        self._names = names
+        self._place = place
+        self._files = files
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         paths = (event.src_path, event.dest_path)
-        if self._names is None or any(self._is_meant(path) for path in paths if path):
+        if any(self._may_matter(event, os.fsdecode(path)) for path in paths if path):
             self._changed()
 
-    def _is_meant(self, path: bytes | str) -> bool:
-        assert self._names is not None
-        return os.path.basename(os.fsdecode(path)) in self._names  # noqa: PTH119
+    def _may_matter(self, event: FileSystemEvent, path: str) -> bool:
+        if self._place.names is not None:
+            return os.path.basename(path) in self._place.names  # noqa: PTH119
+        *folders, name = path.removeprefix(self._place.path).split(os.sep)  # noqa: PTH206
+        if not SKIPPED.isdisjoint(folders):
+            return False
+        if event.is_directory or name in self._files or name in SKIPPED:
+            return True
+        # Of other files only links matter, and what is gone may have been one.
+        return isinstance(event, FileDeletedEvent) or os.path.islink(path)  # noqa: PTH114
+
+
+def _names(linked: Iterable[str]) -> Iterator[str]:
+    """What the files and folders are called that links lead to."""
+    for path in linked:
+        with suppress(OSError, ValueError):
+            yield os.path.basename(os.path.realpath(path))  # noqa: PTH119
 
 
 def _places(roots: Iterable[str], linked: Iterable[str]) -> set[_Place]:

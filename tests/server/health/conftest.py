@@ -11,7 +11,7 @@ from skillrouter_gguf import Encoder
 from skillrouter_install import Environment
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.routing.router import encoder_of
+from skillrouter_mcp.routing.models import encoder_of
 from skillrouter_mcp.settings import Settings, load_settings
 
 # Speaks as much of the protocol as the doctor asks for; its arguments say what is wrong with it.

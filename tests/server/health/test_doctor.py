@@ -21,7 +21,7 @@ from skillrouter_mcp.settings import Settings
 def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the embedded model's file should be and is not."""
     monkeypatch.setattr(skillrouter_gguf.model_file, "EMBEDDED", tmp_path)
-    return tmp_path / load_catalogue().model("all-minilm-l6-v2").file
+    return tmp_path / load_catalogue().model("skillrouter-minilm-l6").file
 
 
 @pytest.fixture

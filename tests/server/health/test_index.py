@@ -10,10 +10,11 @@ import pytest
 
 from skillrouter_mcp.health import index
 from skillrouter_mcp.health.finding import Finding, Silence
-from skillrouter_mcp.health.index import check_index
+from skillrouter_mcp.health.index import check_index, check_set_aside
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.routing.router import encoder_of
+from skillrouter_mcp.index.opening import set_aside
+from skillrouter_mcp.routing.models import encoder_of
 from skillrouter_mcp.settings import Settings, load_settings
 
 
@@ -34,6 +35,19 @@ def test_an_index_in_step_is_ok(
     finding = _only(settings)
     assert (finding.subject, finding.status) == (str(settings.home), "ok")
     assert finding.text == "1 skills can be found, 0 not embedded yet"
+
+
+def test_databases_that_were_set_aside_may_be_deleted(settings: Settings) -> None:
+    assert list(check_set_aside(settings)) == []
+    settings.home.mkdir()
+    (settings.home / "index.db").write_bytes(b"\xaa" * 700_000)
+    (settings.home / "index.db-wal").write_bytes(b"\xaa" * 100_000)
+    set_aside(settings.home / "index.db", "is damaged")
+    (finding,) = check_set_aside(settings)
+    assert (finding.check, finding.status, finding.fixable) == ("set-aside", "note", False)
+    assert finding.text.startswith("2 files of damaged databases were set aside, 0.8 MB in all")
+    assert sorted(finding.places) == sorted(map(str, settings.home.iterdir()))
+    assert f"rm {settings.home}/index.db.damaged-*" in finding.remedy
 
 
 def test_looking_makes_no_index(settings: Settings) -> None:

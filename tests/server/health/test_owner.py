@@ -7,21 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from skillrouter_mcp.health.owner import check_owner, check_quarantine
 from skillrouter_mcp.index.quarantine import Quarantine
-from skillrouter_mcp.routing.router import Router, encoder_of, engine_key
+from skillrouter_mcp.routing.models import encoder_of, engine_key
+from skillrouter_mcp.routing.router import Router
+from skillrouter_mcp.routing.succession import Succession
 from skillrouter_mcp.settings import Settings
+from skillrouter_mcp.sharing import owner as owner_module
 from skillrouter_mcp.sharing.channel import Doorway
-from skillrouter_mcp.sharing.owner import Owner, about
+from skillrouter_mcp.sharing.owner import Owner
 
 
 @contextmanager
-def _owner(settings: Settings, **differing: str) -> Iterator[None]:
+def _owner(settings: Settings) -> Iterator[None]:
     """An owner of the index in a thread of this process."""
     owner = Owner(
         Doorway(settings.home),
-        lambda: Router.open(settings),
-        about(settings.profile) | differing,
+        lambda: Succession(settings),
+        settings.profile,
         linger=0,
     )
     thread = threading.Thread(target=owner.serve)
@@ -48,9 +53,30 @@ def test_the_owner_is_told_with_its_connections(settings: Settings) -> None:
     assert finding.text.endswith("owns it, with 0 open connections of servers")
 
 
-def test_an_owner_of_another_version_is_a_problem(settings: Settings) -> None:
+def test_a_profile_that_is_to_follow_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
-    with _owner(settings, version="0.0.1"):
+    status = Succession.status
+    told = {"profile": "embedded", "follower": "profile r3 answers once 7 more", "refused": ""}
+    monkeypatch.setattr(Succession, "status", lambda self: status(self) | told)
+    with _owner(settings):
+        _, finding = check_owner(settings)
+        assert (finding.check, finding.status) == ("profile-follows", "note")
+        assert finding.text.endswith("once 7 more; until then profile embedded does")
+    told |= {"follower": "", "refused": "profile r3 cannot be used: no such file"}
+    with _owner(settings):
+        _, finding = check_owner(settings)
+    assert (finding.check, finding.status) == ("profile-refused", "problem")
+    assert finding.text.endswith("no such file; profile embedded answers instead")
+
+
+def test_an_owner_of_another_version_is_a_problem(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(owner_module, "version", lambda _: "0.0.1")
+    with _owner(settings):
         (finding,) = check_owner(settings)
     assert finding.check == "owner-differs"
     assert "version 0.0.1, this one" in finding.text
@@ -65,7 +91,7 @@ def test_skills_that_ended_the_engine_are_named(settings: Settings, write_skill:
     assert list(check_quarantine(settings)) == []
     digests = _digests(settings.home, path)
     key = engine_key(encoder_of(settings))
-    quarantine = {"key": key, "suspects": [], "held": digests}
+    quarantine = {key: {"suspects": [], "held": digests}}
     (settings.home / "quarantine.json").write_text(json.dumps(quarantine), encoding="utf-8")
     (finding,) = check_quarantine(settings)
     assert finding.section == "models"

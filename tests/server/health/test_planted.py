@@ -27,7 +27,7 @@ from skillrouter_mcp.index import database
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.settings import Settings
 
-MODEL = load_catalogue().model("all-minilm-l6-v2")
+MODEL = load_catalogue().model("skillrouter-minilm-l6")
 
 
 @dataclass

@@ -33,7 +33,7 @@ def counting(encoder: Encoder) -> CountingEncoder:
 
 @pytest.fixture
 def model() -> Model:
-    return load_catalogue().model("all-minilm-l6-v2")
+    return load_catalogue().model("skillrouter-minilm-l6")
 
 
 @pytest.fixture

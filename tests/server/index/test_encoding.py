@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from skillrouter_gguf import Encoder, Model
+from skillrouter_gguf import Encoder, Model, load_catalogue
 from skillrouter_mcp.index import encoding as module
-from skillrouter_mcp.index import schema
+from skillrouter_mcp.index import passages, schema
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding, Fingerprint
 from skillrouter_mcp.index.mirror import Mirror
@@ -49,12 +50,38 @@ def test_fingerprint_follows_everything_that_makes_a_vector(model: Model) -> Non
         assert other.digest != Fingerprint.of(model).digest
 
 
+def test_fingerprint_of_the_embedded_model_stays() -> None:
+    """Another one costs every user the embedding of all skills."""
+    fingerprint = Fingerprint.of(load_catalogue().model("skillrouter-minilm-l6"))
+    assert fingerprint.digest == (
+        "f1b49bab54325e6c4e8ede5fa6b8e3ff9d03fb94a83b1f61e2d1b6e730f70aa1"
+    )
+
+
 def test_fingerprint_follows_the_layout_of_passages(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Fingerprint.of(model)
-    monkeypatch.setattr(module, "LAYOUT", {"version": "another"})
+    monkeypatch.setattr(passages, "LAYOUT", {"version": "another"})
     assert Fingerprint.of(model).digest != before.digest
+
+
+def test_fingerprint_follows_the_model_s_own_layout(model: Model) -> None:
+    whole: dict[str, object] = {"document_template": "{name}: {body}"}
+    changes: list[dict[str, object]] = [
+        {},
+        whole,
+        {"document_template": "{name} {body}"},
+        whole | {"description_characters": 9},
+        whole | {"body_characters": 9},
+    ]
+    digests = {Fingerprint.of(model.model_copy(update=change)).digest for change in changes}
+    assert len(digests) == len(changes)
+
+
+def test_fingerprint_does_not_follow_caps_that_the_layout_does_not_ask_for(model: Model) -> None:
+    capped = model.model_copy(update={"body_characters": 9, "query_characters": 9})
+    assert Fingerprint.of(capped).digest == Fingerprint.of(model).digest
 
 
 @pytest.mark.parametrize(("languages", "differs"), [(("en",), True), (("multilingual",), False)])
@@ -86,6 +113,44 @@ def test_text_that_was_embedded_is_not_embedded_again(encoding: Encoding, counti
     assert encoding.embed({2: TEXTS[1]}, counting) == 0
     assert encoding.embed({3: [TEXTS[1][0], Passage(WINDOW, 0, "new")]}, counting) == 1
     assert counting.texts == ["rotate logs", "compress the old ones", "new"]
+
+
+class _Refusing:
+    """Gives zero for the texts that are kept from the encoder, as a guarded one does."""
+
+    def __init__(self, encoder: Any, *held: str) -> None:
+        self._encoder = encoder
+        self.held = held
+
+    def encode_documents(self, texts: Sequence[str]) -> Any:
+        vectors = self._encoder.encode_documents(texts)
+        vectors[[text in self.held for text in texts]] = 0
+        return vectors
+
+    def digests(self) -> set[bytes]:
+        return {hashlib.sha256(text.encode()).digest() for text in self.held}
+
+
+def test_what_was_kept_from_the_encoder_is_embedded_anew_once_it_is_released(
+    encoding: Encoding, counting: Any
+) -> None:
+    encoder = _Refusing(counting, "rotate logs")
+    label, window = TEXTS[1]
+    texts = {1: [label, window], 2: [label], 3: [window]}
+    encoding.embed(texts, encoder)
+    assert sorted(encoding.documents_of(list(encoder.digests()))) == [1, 2]
+    encoding.release(encoder.digests)
+    assert encoding.pending() == []
+    encoding.release(set)
+    assert encoding.pending() == [1, 2]
+    counting.texts.clear()
+    encoding.embed({1: texts[1], 2: texts[2]}, counting)
+    assert counting.texts == ["rotate logs"]
+    assert all(len(encoding.layout(LABEL, [n])) == 1 for n in (1, 2))
+    encoding.release(set)
+    assert encoding.pending() == []
+    _, packed = encoding.vectors()
+    assert np.frombuffer(packed, np.int8).reshape(2, -1).any(axis=1).all()
 
 
 def test_same_text_twice_in_a_batch_is_embedded_once(encoding: Encoding, counting: Any) -> None:

@@ -108,6 +108,38 @@ def test_a_change_is_found_long_before_the_next_look_is_due(
     _until(lambda: _state(library) == (2, 0))
 
 
+def test_what_changes_without_end_is_not_looked_at_without_end(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RESCAN_SECONDS", "WATCHED_RESCAN_SECONDS"):
+        monkeypatch.setattr(keeper, name, 10 * PATIENCE)
+    monkeypatch.setattr(keeper, "_HINTED_SHARE", 1e-9)
+    monkeypatch.setattr(keeper, "_HINTED_SECONDS", 1e-6)
+    looks: list[int] = []
+    scan = Library.scan
+
+    def counted(library: Library, *progress: Any) -> Any:
+        looks.append(1)
+        return scan(library, *progress)
+
+    monkeypatch.setattr(Library, "scan", counted)
+    path = write_skill("one")
+    keeping = keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
+    time.sleep(0.3)  # until it waits
+    before = len(looks)
+    for n in range(10):
+        path.with_name(f"build-{n}").mkdir()
+        time.sleep(0.05)
+    assert len(looks) == before
+    keeping.look()
+    _until(lambda: len(looks) > before)
+
+
 def test_what_another_process_commits_is_seen_long_before_the_next_look(
     library: Library,
     keep: Callable[..., Keeper],

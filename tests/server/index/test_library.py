@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from skillrouter_gguf import Model
-from skillrouter_mcp.index import library as module
+from skillrouter_mcp.index import kept_words as module
+from skillrouter_mcp.index import synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DatabaseError
@@ -245,6 +246,49 @@ def test_another_glossary_makes_the_words_anew(
     assert again.words.ids() == set()
     _step(again, counting)
     assert again.words.ids() == set(again.snapshot.visible.tolist())
+
+
+def test_versions_that_share_a_home_leave_each_others_words_until_they_are_not_used_for_long(
+    open_library: Opener, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill("one")
+    mine = open_library()
+    _step(mine, counting)
+    monkeypatch.setattr(module, "glossary_digest", lambda: "another")
+    theirs = open_library()
+    write_skill("two", body="other")
+    for _ in range(2):
+        _step(theirs, counting)
+        with mine.writing():
+            synchroniser.agree(mine.store, mine.words)
+    assert mine.words.ids() == theirs.words.ids() == theirs.store.document_ids()
+    today = time.time()
+    monkeypatch.setattr(time, "time", lambda: today + 8 * 24 * 3600)
+    _step(theirs, counting)
+    assert list(theirs.home.glob("words-*")) == [theirs.words.folder]
+
+
+def test_roots_that_nobody_asks_for_any_more_are_forgotten_with_their_words(
+    open_library: Opener,
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    project: Callable[..., Path],
+) -> None:
+    write_skill("one")
+    library = open_library()
+    roots = (Root(project("two", "other"), "project"), *library.roots)
+    library.attendance.begin(roots)
+    _step(library, counting)
+    assert len(library.words.ids()) == 2
+    library.attendance.end(roots)
+    today = time.time()
+    for days in (29, 31):
+        assert len(library.words.ids()) == 2
+        monkeypatch.setattr(time, "time", lambda days=days: today + days * 24 * 3600)
+        _step(library, counting)
+    assert len(library.words.ids()) == 1
+    assert library.pending() == 0
 
 
 def test_vectors_in_use_for_long_are_kept_and_idle_ones_go_though_nothing_is_embedded(

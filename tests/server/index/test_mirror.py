@@ -137,5 +137,53 @@ def test_nearest_are_looked_for_among_some(monkeypatch: pytest.MonkeyPatch) -> N
     assert nearest(2, 4, 6, 8, count=9) == [2, 4, 6, 8]
 
 
+def _many(monkeypatch: pytest.MonkeyPatch, count: int) -> Mirror:
+    """Labels that differ more along some directions than along others, among few of which the
+    nearest are looked for."""
+    monkeypatch.setattr(mirrors, "_MANY", 500)
+    monkeypatch.setattr(mirrors, "_LIKELY", 100)
+    labels = np.random.default_rng(0).normal(size=(count, 384)) * np.geomspace(1, 0.001, 384)
+    labels /= np.linalg.norm(labels, axis=1, keepdims=True)
+    return Mirror(
+        np.arange(count),
+        labels.astype(np.float32),
+        np.zeros((0, 384), np.int8),
+        np.zeros(count + 1, np.int64),
+    )._sketched()
+
+
+@pytest.mark.parametrize("every", [1, 2, 9])
+def test_nearest_of_many_are_those_that_are_nearest(
+    monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    mirror = _many(monkeypatch, 1_000)
+    assert mirror.sketch is not None
+    among = np.arange(0, 1_000, every)
+    for query in mirror.labels[:20]:
+        nearest = mirror.nearest(query, among, 10)
+        cosines = mirror.labels[among] @ query
+        assert set(nearest) == set(among[np.argsort(-cosines)[:10]])
+
+
+def test_a_sketch_is_made_and_followed_as_the_library_grows(
+    encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirrors, "_MANY", 3)
+    _embed(encoding, 1, 5)
+    mirror = Mirror.read(encoding, Mirror.empty(384))
+    assert mirror.sketch is None
+    for new, gone in (((3,), 0), ((4,), 1), ((2, 6), 0)):
+        _embed(encoding, *new)
+        _forget(encoding, gone)
+        mirror = Mirror.read(encoding, mirror)
+        assert mirror.sketch is not None
+        for n in mirror.document_ids.tolist():
+            assert mirror.document_ids[mirror.nearest(AXES[n], mirror.document_ids, 1)] == [n]
+    _forget(encoding, 2)
+    for n in (3, 4, 5):
+        _forget(encoding, n)
+    assert Mirror.read(encoding, mirror).sketch is None
+
+
 def test_nothing_is_near_in_an_empty_mirror() -> None:
     assert len(Mirror.empty(384).nearest(AXES[0], np.array([1, 2]), 5)) == 0

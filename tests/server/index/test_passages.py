@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from skillrouter_mcp.index.passages import LABEL, LAYOUT, WINDOW, Passage, passages
+from skillrouter_gguf import load_catalogue
+from skillrouter_mcp.index.passages import LABEL, LAYOUT, WINDOW, Layout, Passage, passages
 from skillrouter_mcp.index.store import Document
 
 LONGEST = 1_200  # characters of a passage, its heading included
@@ -116,3 +117,44 @@ def test_for_an_encoder_of_english_nothing_chinese_is_left(body: str) -> None:
     made = passages(Document(1, "名字", "说明 of it", body), ["en"])
     assert made[0].view == LABEL
     assert not any("\u4e00" <= letter <= "\u9fff" for p in made for letter in p.text)
+
+
+class TestFullText:
+    document = Document(1, "tune-piano", "Tunes {it}." * 5, "Loosen {0} the pin.\n" * 9)
+    layout = Layout(("multilingual",), "{name} | {description} | {body}")
+
+    def test_one_text_stands_for_label_and_window(self) -> None:
+        text = self.layout.full_text(self.document)
+        assert self.layout.passages(self.document) == [
+            Passage(LABEL, 0, text),
+            Passage(WINDOW, 0, text),
+        ]
+        assert text == (
+            f"{self.document.name} | {self.document.description} | {self.document.body}"
+        )
+
+    def test_without_a_template_there_are_label_and_windows(self) -> None:
+        layout = Layout(("multilingual",))
+        assert layout.passages(self.document) == passages(self.document, ["multilingual"])
+        assert layout.full_text(self.document) == self.layout.full_text(self.document)
+
+    def test_description_and_body_are_cut_and_the_name_is_not(self) -> None:
+        layout = Layout(("multilingual",), "{name}|{description}|{body}", 3, 6)
+        assert layout.full_text(self.document) == "tune-piano|Tun|Loosen"
+
+    def test_a_template_may_leave_parts_out(self) -> None:
+        assert (
+            Layout(("en",), "# {name}\n{body}").full_text(Document(1, "a", "secret", "b"))
+            == "# a\nb"
+        )
+
+    def test_for_a_model_of_english_chinese_is_put_into_english(self) -> None:
+        layout = Layout(("en",), "{name}: {body}")
+        assert layout.full_text(Document(1, "fapiao", "", "发票")) == "fapiao: invoice"
+
+    def test_the_catalogue_s_entries_say_how(self) -> None:
+        catalogue = load_catalogue()
+        assert Layout.of(catalogue.model("skillrouter-minilm-l6")) == Layout(("en",))
+        layout = Layout.of(catalogue.model("skillrouter-reranker-0_6b"))
+        assert layout.template == "{name} | {description} | {body}"
+        assert (layout.description_characters, layout.body_characters) == (500, 2000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -98,6 +99,59 @@ def test_another_model_or_engine_may_try_again(tmp_path: Path) -> None:
     assert not Quarantine(tmp_path, "another key").holds("deadly")
 
 
+def test_what_another_model_or_engine_did_is_remembered_for_its_return(tmp_path: Path) -> None:
+    _crash(tmp_path, "deadly")
+    other = Quarantine(tmp_path, "another key")
+    _crash(tmp_path, "worse", "harmless")
+    Quarantine(tmp_path, "another key")
+    assert other.held() == {}
+    first = Quarantine(tmp_path, "key")
+    assert first.holds("deadly")
+    assert first.suspects("worse")
+
+
+def test_processes_that_learn_at_once_forget_nothing_of_each_other(tmp_path: Path) -> None:
+    _crash(tmp_path, "one", "two", "three")
+    first, second = Quarantine(tmp_path, "key"), Quarantine(tmp_path, "key")
+    with first.noting(["one"], alone=True):
+        pass
+    with second.noting(["two"], alone=True):
+        pass
+    _crash(tmp_path, "deadly")
+    third = Quarantine(tmp_path, "key")
+    with first.noting(["three"], alone=True):
+        pass
+    last = Quarantine(tmp_path, "key")
+    assert last.holds("deadly")
+    assert not any(map(last.suspects, ["one", "two", "three"]))
+    assert list(third.held()) == [hashlib.sha256(b"deadly").digest()]
+
+
+def test_a_text_is_tried_again_once_the_file_is_removed(tmp_path: Path) -> None:
+    _crash(tmp_path, "deadly")
+    quarantine = Quarantine(tmp_path, "key")
+    assert quarantine.holds("deadly")
+    (tmp_path / "quarantine.json").unlink()
+    assert quarantine.held() == {}
+    assert not quarantine.holds("deadly")
+
+
+def test_where_nothing_can_be_written_suspicions_end_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _crash(tmp_path, "one", "two")
+    quarantine = Quarantine(tmp_path, "key")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    with quarantine.noting(["one"], alone=True):
+        pass
+    assert not quarantine.suspects("one")
+    assert quarantine.suspects("two")
+
+
 def test_what_is_at_hand_elsewhere_is_left_alone(tmp_path: Path) -> None:
     other = tmp_path / f"engine-{os.getppid()}.crash"
     other.write_text('["ab"]\n')
@@ -106,7 +160,7 @@ def test_what_is_at_hand_elsewhere_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"key": "key"}', '{"key": "key", "suspects": 1, "held": {"x": 1}}']
+    "content", ["", "{", "[]", '{"key": "key"}', '{"key": {"suspects": 1, "held": {"x": 1}}}']
 )
 def test_a_damaged_file_is_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "quarantine.json").write_text(content)

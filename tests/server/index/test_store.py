@@ -155,3 +155,55 @@ def test_any_text_is_kept_as_it_is(store: SkillStore, text: str) -> None:
     store.save([(_file(f"/user/{text}"), _skill(text, text))])
     (document,) = store.documents(store.visible(BOTH))
     assert (document.name, document.body) == (text, text)
+
+
+DAY = 24 * 3600
+
+
+def test_roots_that_nobody_uses_for_thirty_days_are_forgotten(store: SkillStore) -> None:
+    store.save([(_file("/user/a/SKILL.md"), _skill("a"))])
+    store.save(
+        [(_file("/project/b/SKILL.md", PROJECT), _skill("b"))],
+        [(_file("/project/c/SKILL.md", PROJECT), "is broken")],
+    )
+    store.forget_unused(BOTH, 100 * DAY)
+    for day in range(101, 131):
+        store.forget_unused([USER], day * DAY)
+    assert _names(store) == ["a", "b"]
+    store.forget_unused([USER], 131 * DAY)
+    assert _names(store) == ["a"]
+    assert store.problems([PROJECT]) == []
+    assert store.drop_orphans() == 1
+
+
+def test_roots_in_use_are_kept_though_their_folder_is_missing_for_long(store: SkillStore) -> None:
+    store.save([(_file("/user/a/SKILL.md"), _skill("a"))])
+    for day in (100, 140, 200):
+        store.forget_unused([USER], day * DAY)
+    assert _names(store) == ["a"]
+
+
+def test_roots_of_which_nothing_was_noted_are_kept_for_thirty_days(store: SkillStore) -> None:
+    store.save([(_file("/project/b/SKILL.md", PROJECT), _skill("b"))])
+    for day in (100, 125, 130):
+        store.forget_unused([USER], day * DAY)
+        assert _names(store) == ["b"]
+    store.forget_unused([USER], 131 * DAY)
+    assert _names(store) == []
+
+
+def test_use_is_noted_once_a_day(store: SkillStore) -> None:
+    store.forget_unused([USER], 100 * DAY)
+    version = store._database.version()
+    store.forget_unused([USER], 100 * DAY + 5)
+    assert store._database.version() == version
+    store.forget_unused([USER], 101 * DAY + 5)
+    assert store._database.version() != version
+
+
+def test_a_clock_that_was_ahead_keeps_no_root_for_ever(store: SkillStore) -> None:
+    store.save([(_file("/project/b/SKILL.md", PROJECT), _skill("b"))])
+    store.forget_unused(BOTH, 9_000 * DAY)
+    store.forget_unused(BOTH, 100 * DAY)
+    store.forget_unused([USER], 131 * DAY)
+    assert _names(store) == []

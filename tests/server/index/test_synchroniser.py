@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ from skillrouter_mcp.index import schema, synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding, Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError
+from skillrouter_mcp.index.passages import Layout
 from skillrouter_mcp.index.store import Document, SkillStore
 from skillrouter_mcp.index.synchroniser import agree, difference, embed_pending, scan
 from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
 from skillrouter_mcp.skills import Root, Walk, walk
 
-LANGUAGES = ["en"]
+LAYOUT = Layout(("en",))
 
 
 class Parts:
@@ -31,8 +34,8 @@ class Parts:
         self.encoding = Encoding.create(self.database, Fingerprint.of(model))
         self.roots = [Root(root, "user")]
 
-    def agree(self) -> None:
-        agree(self.store, self.words)
+    def agree(self, *more: Callable[[], bool]) -> None:
+        agree(self.store, self.words, *more)
 
     def scan(self, progress: Any = None) -> tuple[int, int, int]:
         """Files read, not to be read, and gone."""
@@ -55,8 +58,8 @@ def test_a_link_that_took_the_place_of_a_file_after_the_walk_is_not_read_through
     path = write_skill("one")
     (tmp_path / "private.md").write_text("secret", encoding="utf-8")
 
-    def walk_and_swap(roots: Sequence[Root]) -> Walk:
-        found = walk(roots)
+    def walk_and_swap(roots: Sequence[Root], *sets: Any) -> Walk:
+        found = walk(roots, *sets)
         path.unlink()
         path.symlink_to(tmp_path / "private.md")
         return found
@@ -211,14 +214,33 @@ def test_words_can_be_found_while_more_is_read(
         write_skill(f"skill-{n}", body=f"number {n}")
     present: list[int] = []
 
-    def agree_words() -> None:
-        parts.agree()
+    def agree_words(more: Callable[[], bool]) -> None:
+        parts.agree(more)
         present.append(len(parts.words.ids()))
 
     scan(parts.store, agree_words, parts.roots)
     assert present == sorted(present)
     assert present[-1] == 10
-    assert len(present) == 4, "after 1, 3 and 9 files, and in the end"
+    assert len(present) == 5, "after 1, 3 and 9 files, after all, and in the end"
+
+
+def test_words_are_analysed_while_more_is_read_and_committed_together(
+    parts: Parts, write_skill: Any
+) -> None:
+    write_skill("skill-0", body="number 0")
+    scan(parts.store, lambda _: None, parts.roots)
+    read: list[Path] = []
+
+    def more() -> bool:
+        assert len(parts.words.ids()) == 0
+        read.append(write_skill(f"skill-{len(read) + 1}", body=f"number {len(read) + 1}"))
+        scan(parts.store, lambda _: None, parts.roots)
+        return len(read) < 3
+
+    parts.agree(more)
+    assert len(parts.store.document_ids()) == 4
+    assert len(parts.words.ids()) == 3
+    assert len(parts.words.search(TEXT, [Clause(("number",))], 5)) == 3
 
 
 def test_what_is_in_the_way_of_the_words_is_told(
@@ -227,7 +249,7 @@ def test_what_is_in_the_way_of_the_words_is_told(
     monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
     write_skill("one")
 
-    def fail() -> None:
+    def fail(_: Callable[[], bool]) -> None:
         raise DamagedWordsError("no words today")
 
     with pytest.raises(DamagedWordsError, match="no words today"):
@@ -282,10 +304,45 @@ def test_half_an_unknown_document_is_removed_from_the_words(
     assert parts.words.ids() == parts.words.partial_ids() == set()
 
 
+def _set_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(synchroniser, "_FIRST_BATCH", size)
+    monkeypatch.setattr(synchroniser, "_LARGEST_BATCH", size)
+    monkeypatch.setattr(synchroniser, "_BATCH_SECONDS", 600.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds_each", "sizes"),
+    [(0.0, [4, 8, 16, 12]), (0.5, [4] * 10), (1.0, [4] + [2] * 18), (9.0, [4] + [1] * 36)],
+)
+def test_a_batch_is_as_large_as_the_encoder_is_fast(
+    parts: Parts,
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_each: float,
+    sizes: list[int],
+) -> None:
+    now = 0.0
+    embed = Encoding.embed
+
+    def embed_slowly(self: Encoding, passages: Any, encoder: Any) -> int:
+        nonlocal now
+        now += seconds_each * len(passages)
+        return embed(self, passages, encoder)
+
+    monkeypatch.setattr(Encoding, "embed", embed_slowly)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for n in range(40):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    parts.scan()
+    left = list(embed_pending(parts.store, parts.encoding, counting, LAYOUT))
+    assert [before - after for before, after in itertools.pairwise([40, *left])] == sizes
+
+
 def test_embedding_is_committed_batch_by_batch(
     parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 2)
+    _set_batches(monkeypatch, 2)
     for n in range(5):
         write_skill(f"skill-{n}", body=f"number {n}")
     parts.scan()
@@ -295,20 +352,20 @@ def test_embedding_is_committed_batch_by_batch(
         parts.store,
         parts.encoding,
         counting,
-        LANGUAGES,
+        LAYOUT,
         lambda done, total: told.append((done, total)),
     ):
         assert len(parts.encoding.pending()) == pending
         left.append(pending)
     assert left == [3, 1, 0]
     assert told == [(2, 5), (4, 5), (5, 5)]
-    assert list(embed_pending(parts.store, parts.encoding, counting, LANGUAGES)) == []
+    assert list(embed_pending(parts.store, parts.encoding, counting, LAYOUT)) == []
 
 
 def test_what_is_wanted_most_is_embedded_first(
     parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 2)
+    _set_batches(monkeypatch, 2)
     for n in range(7):
         write_skill(f"skill-{n}", body=f"number {n}")
     parts.scan()
@@ -317,7 +374,7 @@ def test_what_is_wanted_most_is_embedded_first(
     order: list[set[int]] = []
     before = set(ids)
     for _ in embed_pending(
-        parts.store, parts.encoding, counting, LANGUAGES, first=lambda: next(wishes)
+        parts.store, parts.encoding, counting, LAYOUT, first=lambda: next(wishes)
     ):
         after = set(parts.encoding.pending())
         order.append(before - after)
@@ -328,10 +385,10 @@ def test_what_is_wanted_most_is_embedded_first(
 def test_a_skill_that_goes_away_meanwhile_is_left_out(
     parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synchroniser, "_EMBED_BATCH", 1)
+    _set_batches(monkeypatch, 1)
     paths = [write_skill(f"skill-{n}", body=f"number {n}") for n in range(3)]
     parts.scan()
-    steps = embed_pending(parts.store, parts.encoding, counting, LANGUAGES)
+    steps = embed_pending(parts.store, parts.encoding, counting, LAYOUT)
     next(steps)
     for path in paths:
         path.unlink()

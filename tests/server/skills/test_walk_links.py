@@ -248,3 +248,23 @@ def test_what_one_project_holds_is_not_reached_from_another_root(tmp_path: Path)
     ]
     trusted = walk([Root(user, "user"), Root(theirs, "user")])
     assert len([file for file in trusted.files if file.root.path == user]) == 2
+
+
+def test_what_only_some_may_see_is_not_reached_through_what_others_see_too(tmp_path: Path) -> None:
+    shared, theirs = Root(tmp_path / "shared", "user"), Root(tmp_path / "theirs", "user")
+    package, secret = shared.path / "package", theirs.path / "secret"
+    for folder in (package / "inner", secret):
+        folder.mkdir(parents=True)
+        (folder.parent if folder.name == "inner" else folder).joinpath("SKILL.md").write_text("It.")
+    (package / "inner" / "SKILL.md").symlink_to(secret / "SKILL.md")
+
+    def found(*sets: tuple[Root, ...]) -> list[str]:
+        walked = walk([shared, theirs], sets)
+        assert bool(walked.problems) is (len(walked.files) == 2)
+        return folders_of(
+            Walk(tuple(f for f in walked.files if f.root == shared), (), ()), shared.path
+        )
+
+    together, alone = (shared, theirs), (shared,)
+    assert found() == found(together) == found(together, (theirs,)) == ["package", "package/inner"]
+    assert found(together, alone) == found(alone, (theirs,)) == ["package"]

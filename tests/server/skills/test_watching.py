@@ -77,7 +77,6 @@ def test_adding_editing_renaming_and_removing_are_told(
     assert hints.come()
     other = path.with_name("new")
     other.write_text("Do it once more.\n", encoding="utf-8")
-    assert hints.come()
     other.replace(path)
     assert hints.come()
     path.parent.rename(root / "two")
@@ -122,6 +121,52 @@ def test_what_else_happens_beside_a_root_is_not_told(
     hints = watch()
     root.with_name("history").write_text("ls\n", encoding="utf-8")
     assert hints.stay_away()
+
+
+def test_what_no_skill_can_come_of_is_not_told(root: Path, watch: Callable[[], Hints]) -> None:
+    log = _write(root / "one").with_name("build.log")
+    log.touch()
+    for name in (".git", "node_modules"):
+        (root / "one" / name / "deep").mkdir(parents=True)
+    hints = watch()
+    for _ in range(3):
+        with log.open("a", encoding="utf-8") as lines:
+            lines.write("built\n")
+        log.with_name("output.tmp").touch()
+        log.with_name("output.tmp").replace(log.with_name("output"))
+        for name in (".git", "node_modules"):
+            (root / "one" / name / "index.lock").touch()
+            (root / "one" / name / "index.lock").replace(root / "one" / name / "index")
+            (root / "one" / name / "deep" / "new").mkdir()
+            (root / "one" / name / "deep" / "new").rmdir()
+    assert hints.stay_away()
+    (root / "one" / ".git").rename(root / "one" / "git")
+    assert hints.come()
+
+
+def test_roots_below_what_is_passed_over_are_watched(tmp_path: Path) -> None:
+    root = tmp_path / "node_modules" / "package"
+    _write(root / "one")
+    told = threading.Event()
+    watch = Watch(told.set)
+    try:
+        assert watch.follow([str(root)], []) == ""
+        _write(root / "one", "Do it again.\n")
+        assert told.wait(PATIENCE)
+    finally:
+        watch.close()
+
+
+def test_a_linked_file_of_another_name_is_watched_within_the_root(
+    root: Path, watch: Callable[[], Hints]
+) -> None:
+    text = _write(root / "one").with_name("text.md")
+    text.write_text("Do it.\n", encoding="utf-8")
+    (root / "two").mkdir()
+    (root / "two" / "SKILL.md").symlink_to(text)
+    hints = watch()
+    text.write_text("Do it again.\n", encoding="utf-8")
+    assert hints.come()
 
 
 def test_linked_folders_and_files_are_watched_where_they_lie(
