@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import json
 import signal
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from skillrouter_mcp.client_names import ClientName
+from skillrouter_mcp.command import json_option, plain_errors, root_option, settings_of
 from skillrouter_mcp.logs import log_to_stderr
+from skillrouter_mcp.model_commands import models
 
 if TYPE_CHECKING:
-    from skillrouter_gguf.convert import ModelKind, WeightType
     from skillrouter_install import Client, Scope
     from skillrouter_mcp.client_skills import Way
+    from skillrouter_mcp.index.account import Account
+    from skillrouter_mcp.index.synchroniser import Changes
     from skillrouter_mcp.routing.answer import Answer
     from skillrouter_mcp.routing.router import Router
     from skillrouter_mcp.settings import Settings
     from skillrouter_mcp.sharing.remote import RemoteRouter
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 _FIND_PATIENCE_SECONDS = 30.0  # of embedding before `find` answers from what is there
-_INTERRUPTED = 128 + signal.SIGINT  # the status that shells give to what Ctrl-C ended
 
-_root_option = click.option(
-    "--root",
-    "roots",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder of skills to look at instead of the configured ones; may be repeated.",
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _clients_argument = click.argument("clients", nargs=-1, type=ClientName(), metavar="[CLIENT]...")
 _scope_option = click.option(
     "--scope",
@@ -52,39 +39,6 @@ _scope_option = click.option(
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show what would be changed, as a diff; change nothing."
 )
-
-
-def _plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Turns what a user can act on into a sentence and exit status 1, or 2 for a bad setting."""
-
-    @wraps(command)
-    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        from skillrouter_gguf import ModelError
-        from skillrouter_mcp.errors import SkillRouterError
-
-        try:
-            return command(*args, **kwargs)
-        except (SkillRouterError, ModelError) as error:
-            from skillrouter_mcp.settings import SettingsError  # heavy, and most commands go well
-
-            bad_usage = isinstance(error, SettingsError)
-            told = click.UsageError if bad_usage else click.ClickException
-            raise told(str(error)) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # who read stdout has had enough
-                raise
-            raise click.ClickException(str(error)) from None
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted; what was done so far is kept", err=True)
-            sys.exit(_INTERRUPTED)
-
-    return wrapper
-
-
-def _settings(**flags: Any) -> Settings:
-    from skillrouter_mcp.settings import load_settings
-
-    return load_settings(**flags)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,7 +71,7 @@ def main(context: click.Context) -> None:
     metavar="NAME",
     help="With --http: name by which clients call this machine; may be repeated.",
 )
-@_plain_errors
+@plain_errors
 def serve(
     http: bool, host: str | None, port: int | None, token: str | None, names: tuple[str, ...]
 ) -> None:
@@ -132,7 +86,7 @@ def serve(
             names,
         )
         try:
-            over_http.serve_http(_settings(), address)
+            over_http.serve_http(settings_of(), address)
         except over_http.AddressError as error:
             raise click.UsageError(str(error)) from None
         return
@@ -164,31 +118,41 @@ def serve(
     is_flag=True,
     help="Show what each part contributed to each candidate, also to those that do not fit.",
 )
-@_root_option
-@_json_option
-@_plain_errors
+@root_option
+@json_option
+@plain_errors
 def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Find the skills that fit QUERY ("-" reads it from stdin)."""
     from skillrouter_mcp.console import index_progress, print_answer, print_passed_over
-    from skillrouter_mcp.routing.router import Router
-    from skillrouter_mcp.sharing.remote import asked_or, running_owner
+    from skillrouter_mcp.sharing.remote import ask_owner_or_open
 
     if query == "-":
         query = sys.stdin.buffer.read().decode(errors="replace")
     query = _without_surrogates(query)
     if not query.strip():
         raise click.UsageError("QUERY is empty; say what you want to do.")
-    settings = _settings(roots=roots)
-    with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
 
-        def ask(finder: Router | RemoteRouter) -> Answer:
-            with index_progress() as progress:
-                finder.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
-            return finder.rank(query, limit) if explain else finder.find(query, limit)
+    def ask(finder: Router | RemoteRouter) -> tuple[Answer, Account]:
+        with index_progress() as progress:
+            finder.bring_in_step(progress, patience=_FIND_PATIENCE_SECONDS)
+        answer = finder.rank(query, limit) if explain else finder.find(query, limit)
+        return answer, finder.account()
 
-        answer = asked_or(owner, router, ask)
-        print_passed_over(router.library)
-        print_answer(answer, explain=explain, as_json=as_json)
+    answer, account = ask_owner_or_open(settings_of(roots=roots), ask, _best_router)
+    print_passed_over(account)
+    print_answer(answer, explain=explain, as_json=as_json)
+
+
+def _best_router(settings: Settings) -> Router:
+    from skillrouter_mcp.routing.succession import open_best
+
+    return open_best(settings)
+
+
+def _own_router(settings: Settings) -> Router:
+    from skillrouter_mcp.routing.router import Router
+
+    return Router.open(settings, keep=False)
 
 
 def _without_surrogates(argument: str) -> str:
@@ -198,23 +162,21 @@ def _without_surrogates(argument: str) -> str:
 
 @main.command()
 @click.option("--rebuild", is_flag=True, help="Forget everything and read and embed it anew.")
-@_root_option
-@_json_option
-@_plain_errors
+@root_option
+@json_option
+@plain_errors
 def index(rebuild: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Bring the index in step with the folders."""
     from skillrouter_mcp.console import index_progress, print_index
-    from skillrouter_mcp.routing.router import Router
-    from skillrouter_mcp.sharing.remote import asked_or, running_owner
+    from skillrouter_mcp.sharing.remote import ask_owner_or_open
 
-    settings = _settings(roots=roots)
-    with Router.open(settings, keep=False) as router, running_owner(settings) as owner:
+    def ask(finder: Router | RemoteRouter) -> tuple[Changes | None, Account]:
         with index_progress() as progress:
-            report = asked_or(
-                owner, router, lambda finder: finder.bring_in_step(progress, rebuild=rebuild)
-            )
-        router.library.refresh()
-        print_index(router.library, report, as_json=as_json)
+            changes = finder.bring_in_step(progress, rebuild=rebuild)
+        return changes, finder.account()
+
+    changes, account = ask_owner_or_open(settings_of(roots=roots), ask, _own_router)
+    print_index(account, changes, as_json=as_json)
 
 
 @main.command("eval")
@@ -235,8 +197,8 @@ def index(rebuild: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     help="Write the 50 best skills of each request to this file.",
 )
 @click.option("--profile", help="Profile to evaluate instead of the configured one.")
-@_json_option
-@_plain_errors
+@json_option
+@plain_errors
 def evaluate(
     queries: Path, pool: Path, run_file: Path | None, profile: str | None, as_json: bool
 ) -> None:
@@ -247,72 +209,20 @@ def evaluate(
     if run_file is not None and not run_file.parent.is_dir():
         raise click.UsageError(f"--run: there is no folder {run_file.parent}")
     with index_progress() as progress:
-        evaluation = evaluate_router(queries, pool, _settings(profile=profile), progress)
+        evaluation = evaluate_router(queries, pool, settings_of(profile=profile), progress)
     if run_file is not None:
         run_file.write_text(json.dumps(evaluation.run, indent=1) + "\n", encoding="utf-8")
     print_evaluation(evaluation, as_json=as_json)
 
 
-@main.group()
-def models() -> None:
-    """The models that skills and requests can be embedded with."""
-
-
-@models.command("list")
-@_json_option
-@_plain_errors
-def list_models(as_json: bool) -> None:
-    """List models and profiles."""
-    from skillrouter_mcp.console import print_models
-
-    print_models(_settings().profile, as_json=as_json)
-
-
-@models.command("convert")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--weights",
-    type=click.Choice(["F32", "F16", "BF16", "Q8_0"]),
-    default="Q8_0",
-    show_default=True,
-    help="Format of the matrices.",
-)
-@click.option(
-    "--kind",
-    type=click.Choice(["encoder", "reranker"]),
-    help="What the model is for, where its files do not say so.",
-)
-@click.option(
-    "--template",
-    type=click.File(encoding="utf-8"),
-    help="How a Qwen3 reranker is asked, a file with {query} and {document} in it.",
-)
-@_plain_errors
-def convert_model(
-    folder: Path,
-    target: Path,
-    weights: WeightType,
-    kind: ModelKind | None,
-    template: TextIO | None,
-) -> None:
-    """Convert the checkpoint in FOLDER (safetensors) to the GGUF file OUT.
-
-    BERT and XLM-RoBERTa encoders and cross-encoders, Qwen3 encoders and rerankers.
-    """
-    from skillrouter_gguf.convert import convert
-    from skillrouter_mcp.skills import printable
-
-    asked = template.read() if template else None
-    found = convert(folder, target, weights, kind=kind, template=asked)
-    click.echo(f"{printable(str(target), 4_096)}: {found}, {target.stat().st_size / 1e6:,.1f} MB")
+main.add_command(models)
 
 
 @main.command()
 @click.option("--fix", is_flag=True, help="Mend what is safe to mend, then check again.")
-@_root_option
-@_json_option
-@_plain_errors
+@root_option
+@json_option
+@plain_errors
 def doctor(fix: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     """Check the installation, the skills and the clients; exit with 1 if something is broken.
 
@@ -322,7 +232,7 @@ def doctor(fix: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     from skillrouter_mcp.console import index_progress, print_findings
     from skillrouter_mcp.health.doctor import examine, mend
 
-    settings = _settings(roots=roots)
+    settings = settings_of(roots=roots)
     with index_progress() as progress:
         findings = examine(settings, progress=progress)
         if fix and (done := mend(findings)):
@@ -353,7 +263,7 @@ def doctor(fix: bool, roots: tuple[Path, ...], as_json: bool) -> None:
     type=click.Choice(["move", "name-only"]),
     help="Adopt the clients' own skills: see `skillrouter-mcp adopt --help`.",
 )
-@_plain_errors
+@plain_errors
 def install(
     clients: tuple[Client, ...],
     every: bool,
@@ -380,7 +290,7 @@ def install(
     choices = client_setup.Choices(scope, dry_run, always_load, prompt_hook, adopt, ask)
     chosen = clients or client_setup.clients_to_install(every, scope)
     do = client_setup.print_snippets if only_print else client_setup.install
-    sys.exit(0 if do(chosen, _settings(), choices) else 1)
+    sys.exit(0 if do(chosen, settings_of(), choices) else 1)
 
 
 @main.command()
@@ -388,7 +298,7 @@ def install(
 @click.option("--all", "every", is_flag=True, help="All clients that have it, without questions.")
 @_scope_option
 @_dry_run_option
-@_plain_errors
+@plain_errors
 def uninstall(clients: tuple[Client, ...], every: bool, scope: Scope, dry_run: bool) -> None:
     """Take the server out of each CLIENT, with all that `install` and `adopt` did.
 
@@ -398,7 +308,7 @@ def uninstall(clients: tuple[Client, ...], every: bool, scope: Scope, dry_run: b
 
     if clients and every:
         raise click.UsageError("name clients or give --all, not both")
-    settings = _settings()
+    settings = settings_of()
     chosen = clients or client_setup.clients_to_uninstall(every, scope, settings)
     choices = client_setup.Choices(scope, dry_run)
     sys.exit(0 if client_setup.uninstall(chosen, settings, choices) else 1)
@@ -413,7 +323,7 @@ def uninstall(clients: tuple[Client, ...], every: bool, scope: Scope, dry_run: b
 )
 @click.option("--undo", is_flag=True, help="Bring the skills back to where they were.")
 @click.option("--dry-run", is_flag=True, help="Show what would be moved; move nothing.")
-@_plain_errors
+@plain_errors
 def adopt(clients: tuple[Client, ...], name_only: bool, undo: bool, dry_run: bool) -> None:
     """Move the skills in each CLIENT's own folder into the first root, ~/.skills by default.
 
@@ -426,9 +336,9 @@ def adopt(clients: tuple[Client, ...], name_only: bool, undo: bool, dry_run: boo
     if undo and name_only:
         raise click.UsageError("--undo takes back both ways; give it alone")
     if undo:
-        sys.exit(0 if client_skills.give_back(clients, _settings(), dry_run=dry_run) else 1)
+        sys.exit(0 if client_skills.give_back(clients, settings_of(), dry_run=dry_run) else 1)
     way: Way = "name-only" if name_only else "move"
-    sys.exit(0 if client_skills.adopt(clients, _settings(), way, dry_run=dry_run) else 1)
+    sys.exit(0 if client_skills.adopt(clients, settings_of(), way, dry_run=dry_run) else 1)
 
 
 @main.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillrouter_mcp.skills import Problem, printable
+from skillrouter_mcp.skills import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from skillrouter_mcp.evaluation.evaluate import Evaluation
     from skillrouter_mcp.health.doctor import Finding
-    from skillrouter_mcp.index.library import Library
+    from skillrouter_mcp.index.account import Account
     from skillrouter_mcp.index.synchroniser import Changes
     from skillrouter_mcp.routing.answer import Answer
 
@@ -106,21 +105,31 @@ def print_answer(answer: Answer, *, explain: bool, as_json: bool) -> None:
         if explain:
             for match, shown in zip(answer.matches, result["matches"], strict=True):
                 shown["parts"] = {name: round(part, 4) for name, part in match.parts.items()}
+            if answer.candidates:
+                result["reranker"] = {
+                    "candidates": answer.candidates,
+                    "read": answer.read,
+                    "unread_because": answer.unread_because,
+                }
         print_json(result)
         return
     if not explain:
         click.echo(text_of(answer))
         return
     click.echo(f"{answer.verdict}, {answer.skills} skills, {answer.pending} pending")
+    if answer.candidates:
+        why = printable(answer.unread_because, _TEXT_CHARACTERS)
+        told = f"the reranker has read {answer.read} of {answer.candidates} candidates"
+        click.echo(f"{told}: {why}" if why else told)
     for match in answer.matches:
         click.echo(f"{match.score:.2f} {match.name}  {printable(match.path, _PATH_CHARACTERS)}")
         for name, part in match.parts.items():
             click.echo(f"     {part:+8.3f} {name}")
 
 
-def print_passed_over(library: Library) -> None:
+def print_passed_over(account: Account) -> None:
     """A line on stderr if something was not loaded: the first such thing, and how many more."""
-    passed_over = _problems(library)
+    passed_over = account.problems
     if not passed_over:
         return
     first = passed_over[0]
@@ -130,41 +139,27 @@ def print_passed_over(library: Library) -> None:
     )
 
 
-def _problems(library: Library) -> list[Problem]:
-    """What could not be loaded: roots that are not there, which is fine for a project's, first."""
-    told = library.problems()
-    paths = {problem.path for problem in told}
-    missing = [
-        Problem(str(root.path), root, "is not there yet")
-        for root in library.roots
-        if root.scope == "user"
-        and not os.path.exists(root.path)  # noqa: PTH110 (never raises)
-        and str(root.path) not in paths
-    ]
-    return missing + told
-
-
-def print_index(library: Library, changes: Changes | None, *, as_json: bool) -> None:
+def print_index(account: Account, changes: Changes | None, *, as_json: bool) -> None:
     """What `index` did, and what stands in the index now."""
-    snapshot = library.snapshot
-    problems = _problems(library)
-    warnings = library.warnings()
     if as_json:
         print_json(
             {
-                "skills": len(snapshot.visible),
-                "pending": snapshot.pending,
+                "skills": account.skills,
+                "pending": account.pending,
                 "read": changes.read if changes else 0,
                 "removed": changes.removed if changes else 0,
-                "problems": [{"path": p.path, "reason": p.reason} for p in problems],
-                "warnings": [{"path": w.path, "reason": w.reason} for w in warnings],
+                "problems": [remark._asdict() for remark in account.problems],
+                "warnings": [remark._asdict() for remark in account.warnings],
             }
         )
         return
     if changes is not None:
         click.echo(f"{changes.read} files read, {changes.removed} gone")
-    click.echo(f"{len(snapshot.visible)} skills can be found, {snapshot.pending} not embedded yet")
-    for title, listed in (("could not be loaded", problems), ("loaded with a warning", warnings)):
+    click.echo(f"{account.skills} skills can be found, {account.pending} not embedded yet")
+    for title, listed in (
+        ("could not be loaded", account.problems),
+        ("loaded with a warning", account.warnings),
+    ):
         if listed:
             click.echo(f"{len(listed)} {title}:")
         for item in listed[:_SHOWN_PROBLEMS]:
@@ -190,30 +185,10 @@ def print_evaluation(evaluation: Evaluation, *, as_json: bool) -> None:
         f"{index['skills']} skills, in step after {index['seconds']} s; a request takes "
         f"{latency['p50']} ms (p95 {latency['p95']} ms); profile {report['profile']}"
     )
-
-
-def print_models(profile: str, *, as_json: bool) -> None:
-    """The catalogue, and which profile is in use."""
-    from skillrouter_gguf import load_catalogue
-
-    catalogue = load_catalogue()
-    if as_json:
-        print_json(
-            {
-                "profile": profile,
-                "profiles": {name: p.encoder for name, p in catalogue.profiles.items()},
-                "models": [model.model_dump(mode="json") for model in catalogue.models.values()],
-            }
-        )
-        return
-    for name, entry in catalogue.profiles.items():
-        click.echo(f"{'*' if name == profile else ' '} {name}: {entry.title} ({entry.encoder})")
-    for model in catalogue.models.values():
-        size = "size unknown" if model.size is None else f"{model.size / 1e6:.0f} MB"
-        click.echo(f"\n{model.name}: {model.title}")
+    if reranker := report.get("reranker"):
         click.echo(
-            f"  {model.kind}, {size}, {model.dimensions} dimensions, {model.context} tokens, "
-            f"{', '.join(model.languages)}, {model.licence}"
+            f"the reranker has read {reranker['read']} of {reranker['candidates']} candidates of a "
+            "request on average (SKILLROUTER_BUDGET_MS, SKILLROUTER_CANDIDATES)"
         )
 
 

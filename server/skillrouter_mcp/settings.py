@@ -33,6 +33,19 @@ def default_home() -> Path:
     return user_data_path("skillrouter", appauthor=False)
 
 
+def config_file(home: str | Path | None = None) -> Path:
+    """Where `config.toml` is looked for. Raises SettingsError.
+
+    Args:
+        home: the home folder; by default that of `SKILLROUTER_HOME`, else the usual one.
+    """
+    home = home or os.environ.get("SKILLROUTER_HOME") or default_home()
+    try:
+        return _absolute(Path(home)) / CONFIG_FILE
+    except ValueError as error:
+        raise SettingsError(f"setting 'home' (SKILLROUTER_HOME): {error}") from None
+
+
 class Settings(BaseSettings):
     """What can be set. `load_settings` reads it and says what is wrong with a value."""
 
@@ -48,6 +61,10 @@ class Settings(BaseSettings):
     )
     profile: str = "embedded"
     threads: int | None = Field(default=None, ge=1, le=1024)
+    candidates: int | None = Field(default=None, ge=0, le=200)
+    """How many of the first stage's best a reranker may read; the profile's number by default."""
+    budget_ms: int = Field(default=1_500, ge=0, le=3_600_000)
+    """Milliseconds after which a request is no longer read for by a reranker."""
     linger: float = Field(default=60.0, ge=0, allow_inf_nan=False)
     """Seconds for which the process that holds the models stays after its last session."""
 
@@ -78,12 +95,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         flags, environment = init_settings(), env_settings()
-        home = flags.get("home") or environment.get("home") or default_home()
-        try:
-            folder = _absolute(Path(home))
-        except ValueError as error:
-            raise SettingsError(f"setting 'home' (SKILLROUTER_HOME): {error}") from None
-        config = TomlConfigSettingsSource(settings_cls, toml_file=folder / CONFIG_FILE)
+        home = flags.get("home") or environment.get("home")
+        config = TomlConfigSettingsSource(settings_cls, toml_file=config_file(home))
         return (init_settings, env_settings, config)
 
     def search_roots(self, projects: Sequence[Path] = ()) -> tuple[Root, ...]:

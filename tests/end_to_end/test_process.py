@@ -109,7 +109,7 @@ def test_what_was_embedded_before_a_kill_is_kept_and_the_rest_resumed(
 
     committed = _rows(tmp_path / "copy", "SELECT DISTINCT document_id FROM view")
     passages = _rows(tmp_path / "copy", "SELECT id, digest FROM passage ORDER BY id")
-    assert len(committed) == 32
+    assert 0 < len(committed) < 40
     assert _rows(home, "PRAGMA integrity_check") == [("ok",)]
     assert len(_rows(home, "SELECT DISTINCT document_id FROM view")) == 40
     assert set(passages) < set(_rows(home, "SELECT id, digest FROM passage"))

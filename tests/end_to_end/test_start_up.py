@@ -39,7 +39,7 @@ IMPATIENT = """
 from skillrouter_mcp.routing import router
 router._FIRST_SCAN_SECONDS = router._EMPTY_SCAN_SECONDS = 0.1
 """
-MODEL = "all-MiniLM-L6-v2-Q8_0.gguf"
+MODEL = "skillrouter-minilm-l6-Q8_0.gguf"
 
 
 def _sentence_of_failure(wire: Wire) -> str:

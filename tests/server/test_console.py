@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -18,33 +17,22 @@ from skillrouter_mcp.console import (
 from skillrouter_mcp.evaluation.evaluate import Evaluation
 from skillrouter_mcp.evaluation.metrics import MEASURES
 from skillrouter_mcp.health.finding import Finding
+from skillrouter_mcp.index.account import Account, Remark
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
-from skillrouter_mcp.skills import Problem, Root
 
 CLEAR = "\x1b[2J"
-ROOT = Root(Path("/s"), "user")
 LOGS = Match("rotate-logs", "/skills/rotate-logs/SKILL.md", 0.87123, {"text": 1.5, "label": -0.25})
 
 
-class _Library:
-    """What is printed of a library."""
-
-    roots = ()
-
-    class snapshot:  # noqa: N801
-        visible = (1, 2, 3)
-        pending = 1
-
-    def __init__(self, problems: int = 0) -> None:
-        self._problems = problems
-
-    def problems(self) -> list[Problem]:
-        paths = [f"/s/{n}{CLEAR}/SKILL.md" for n in range(self._problems)]
-        return [Problem(path, ROOT, "is a pipe") for path in paths]
-
-    def warnings(self) -> list[Problem]:
-        return [Problem("/s/a/SKILL.md", ROOT, "has a bad name")]
+def _account(problems: int = 0) -> Account:
+    paths = [f"/s/{n}{CLEAR}/SKILL.md" for n in range(problems)]
+    return Account(
+        skills=3,
+        pending=1,
+        problems=tuple(Remark(path, "is a pipe") for path in paths),
+        warnings=(Remark("/s/a/SKILL.md", "has a bad name"),),
+    )
 
 
 class _Clock:
@@ -90,6 +78,22 @@ def test_explained_answer_shows_the_parts(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_explained_answer_says_how_much_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    read = Answer((LOGS,), "match", 40, 0, candidates=20, read=7)
+    print_answer(read, explain=True, as_json=False)
+    assert capsys.readouterr().out.splitlines()[1] == "the reranker has read 7 of 20 candidates"
+    unread = Answer((LOGS,), "match", 40, 0, candidates=20, unread_because=f"no file{CLEAR}")
+    print_answer(unread, explain=True, as_json=False)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("the reranker has read 0 of 20 candidates: no file")
+    assert "\x1b" not in line
+    print_answer(read, explain=True, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["reranker"] == {"candidates": 20, "read": 7, "unread_because": ""}
+    print_answer(read, explain=False, as_json=True)
+    assert "reranker" not in json.loads(capsys.readouterr().out)
+
+
 def test_answer_as_json_has_parts_only_if_explained(capsys: pytest.CaptureFixture[str]) -> None:
     answer = Answer((LOGS,), "match", 40, 0)
     print_answer(answer, explain=False, as_json=True)
@@ -115,7 +119,7 @@ def test_a_hostile_path_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) 
 def test_what_was_passed_over_is_a_safe_line_on_stderr(
     capsys: pytest.CaptureFixture[str], problems: int, end: str
 ) -> None:
-    print_passed_over(cast("Any", _Library(problems)))
+    print_passed_over(_account(problems))
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"not loaded: /s/0\\x1b[2J/SKILL.md: {end}"
@@ -124,7 +128,7 @@ def test_what_was_passed_over_is_a_safe_line_on_stderr(
 def test_index_lists_the_first_problems_and_counts_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_index(cast("Any", _Library(problems=23)), Changes(read=3, removed=1), as_json=False)
+    print_index(_account(problems=23), Changes(read=3, removed=1), as_json=False)
     out = capsys.readouterr().out
     assert out.startswith(
         "3 files read, 1 gone\n3 skills can be found, 1 not embedded yet\n23 could not be loaded:\n"
@@ -135,7 +139,7 @@ def test_index_lists_the_first_problems_and_counts_the_rest(
 
 
 def test_index_as_json_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
-    print_index(cast("Any", _Library(problems=23)), None, as_json=True)
+    print_index(_account(problems=23), None, as_json=True)
     shown = json.loads(capsys.readouterr().out)
     assert len(shown.pop("problems")) == 23
     assert shown == {

@@ -27,6 +27,8 @@ def test_defaults_need_nothing(tmp_path: Path) -> None:
     assert settings.roots == (tmp_path / ".skills",)
     assert settings.profile == "embedded"
     assert settings.threads is None
+    assert settings.candidates is None
+    assert settings.budget_ms == 1_500
 
 
 def test_flags_win_over_environment_and_environment_over_the_file(
@@ -135,4 +137,22 @@ def test_a_file_that_is_no_toml_is_refused_with_its_name(
     monkeypatch.setenv("SKILLROUTER_HOME", str(tmp_path))
     _write_config(tmp_path, "profile = \n")
     with pytest.raises(SettingsError, match=r"config\.toml"):
+        load_settings()
+
+
+def test_the_second_stage_is_set_by_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKILLROUTER_CANDIDATES", "0")
+    monkeypatch.setenv("SKILLROUTER_BUDGET_MS", "700")
+    assert load_settings().candidates == 0
+    assert load_settings().budget_ms == 700
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CANDIDATES", "-1"), ("CANDIDATES", "many"), ("BUDGET_MS", "-5")]
+)
+def test_a_second_stage_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"SKILLROUTER_{name}", value)
+    with pytest.raises(SettingsError, match=name.lower()):
         load_settings()

@@ -51,14 +51,12 @@ def evaluate_router(
     home = folder.parent
     if folder == pool:
         home = cache / hashlib.sha256(str(pool.resolve()).encode()).hexdigest()[:16]
-    settings = settings.model_copy(
-        update={"home": home, "roots": (folder.absolute(),), "project": None}
-    )
+    settings = settings.model_copy(update={"roots": (folder.absolute(),), "project": None})
 
     def skill_id(match: Match) -> str:
         return match.name if folder == pool else Path(match.path).parent.name
 
-    with Router.open(settings, keep=False) as router:
+    with Router.open(settings, keep=False, index=home) as router:
         began = time.perf_counter()
         router.bring_in_step(progress)
         indexing = time.perf_counter() - began
@@ -68,11 +66,13 @@ def evaluate_router(
         if not skills:
             raise RecordError(f"{pool} holds no skills that can be found")
         router.rank(requests[0].query, 1)
-        run, seconds = {}, []
+        run, seconds, read, candidates = {}, [], [], 0
         for request in requests:
             asked = time.perf_counter()
             answer = router.rank(request.query, _DEPTH)
             seconds.append(time.perf_counter() - asked)
+            read.append(answer.read)
+            candidates = max(candidates, answer.candidates)
             run[request.id] = [skill_id(match) for match in answer.matches]
     report = {
         **_scores(requests, run),
@@ -80,6 +80,9 @@ def evaluate_router(
         "index": {"skills": skills, "seconds": round(indexing, 3)},
         "profile": settings.profile,
     }
+    if candidates:
+        mean_read = round(statistics.mean(read), 2)
+        report["reranker"] = {"candidates": candidates, "read": mean_read}
     return Evaluation(report, run)
 
 

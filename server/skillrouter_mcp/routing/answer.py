@@ -33,9 +33,15 @@ class Answer:
             skills.
         skills: how many skills could have been found.
         pending: how many of them could be found by their words alone.
+        candidates: how many skills a reranker was to read, 0 where there is none.
+        read: how many of them it has read.
+        unread_because: what was in its way, if it was more than the time.
     """
 
     matches: tuple[Match, ...]
     verdict: Verdict
     skills: int
     pending: int
+    candidates: int = 0
+    read: int = 0
+    unread_because: str = ""

@@ -4,73 +4,59 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from skillrouter_mcp.index.mirror import Floats
+from skillrouter_mcp.routing.calibration import Calibration, Thresholds
 from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, Candidates
+from skillrouter_mcp.settings import SettingsError
+
+if TYPE_CHECKING:
+    from skillrouter_gguf import Model
+
+_DENSE = slice(len(LEXICAL), None)
 
 
-class Calibration(BaseModel, frozen=True):
-    """From sums of signals to the chance that a candidate is right: a logistic regression.
+class Blend(BaseModel, frozen=True):
+    """How what a reranker says of a candidate adds to the sum of its signals.
 
-    A sum says more where it stands out (`lead`, over the second best) and less where another
-    stands above it (`lag`, negative); shared words say less where the best is not near in
-    `meaning`; and the more skills there are, the likelier one is right. No library smaller than
-    `smallest_size` was seen, so smaller ones are judged like it.
+    Attributes:
+        weight: of its log odds.
+        usual: its log odds for a candidate on average.
+        calibration, verdict: of the sums that come of it.
     """
 
-    bias: float
-    sum: float
-    lead: float
-    lag: float
-    meaning: float
-    log_size: float
-    smallest_size: int
-
-    def scores(self, sums: Floats, nearness: float, floor: float, library_size: int) -> Floats:
-        """The chance of each candidate.
-
-        Args:
-            sums: best first, shape (candidates,).
-            nearness: what of the best sum the encoder's signals contribute.
-            floor: what a skill that has nothing to do with the request would sum up to.
-            library_size: in documents.
-        """
-        gaps = sums - sums[:1]
-        lead = np.zeros_like(sums)
-        lead[:1] = sums[:1] - (sums[1] if len(sums) > 1 else floor)
-        evidence = (
-            self.bias
-            + self.sum * sums
-            + self.lead * lead
-            + self.lag * gaps
-            + self.meaning * (nearness - floor)
-            + self.log_size * np.log(max(library_size, self.smallest_size))
-        )
-        scores: Floats = 1 / (1 + np.exp(-evidence))
-        return scores
-
-
-class Thresholds(BaseModel, frozen=True):
-    """The least score of the best candidate for each verdict."""
-
-    match: float
-    weak: float
+    weight: float
+    usual: float
+    calibration: Calibration
+    verdict: Thresholds
 
 
 class Weights(BaseModel, frozen=True):
     """What `weights.json` holds; `provenance` names the command that made it and its figures.
 
-    `typical` is how near a candidate is to a request on average, by each signal of the encoder.
+    Attributes:
+        encoder: SHA-256 of the model's file that the weights were fitted for.
+        typical, spread: how near a candidate is to a request on average, and by how much the
+            candidates of a request differ (standard deviation), by each signal of the encoder.
+        blends: by the SHA-256 of the reranker's file.
+        relative: whether cosines count only as they compare with those of the request's other
+            candidates, as those of another encoder than the weights were fitted for do.
     """
 
     provenance: str
+    encoder: str
     weights: dict[str, float]
     typical: dict[str, float]
+    spread: dict[str, float]
     calibration: Calibration
     verdict: Thresholds
+    blends: dict[str, Blend] = {}
+    relative: bool = False
 
     @property
     def floor(self) -> float:
@@ -84,20 +70,67 @@ class Weights(BaseModel, frozen=True):
         average.
         """
         signals = candidates.signals
+        if self.relative:
+            signals = self._as_usual(candidates)
         if not candidates.embedded.all():
             signals = signals.copy()
-            dense = slice(len(LEXICAL), None)
             if candidates.embedded.any():
-                expected = signals[candidates.embedded, dense].mean(axis=0)
+                expected = signals[candidates.embedded, _DENSE].mean(axis=0)
             else:
-                typical = [self.typical[name] for name in SIGNALS[dense]]
-                expected = candidates.readable * np.array(typical, np.float32)
-            signals[~candidates.embedded, dense] = expected
-        return signals * np.array([self.weights[name] for name in SIGNALS], np.float32)
+                expected = candidates.readable * self._of_dense(self.typical)
+            signals[~candidates.embedded, _DENSE] = expected
+        parts: Floats = signals * np.array([self.weights[name] for name in SIGNALS], np.float32)
+        return parts
+
+    def _as_usual(self, candidates: Candidates) -> Floats:
+        """The signals, with the encoder's brought to the mean and the spread that those had which
+        the weights were fitted on."""
+        signals: Floats = candidates.signals.copy()
+        if candidates.readable and candidates.embedded.any():
+            dense = signals[candidates.embedded, _DENSE]
+            distances = dense - dense.mean(axis=0)
+            distances /= np.maximum(dense.std(axis=0), 1e-6)
+            usual = self._of_dense(self.typical) + self._of_dense(self.spread) * distances
+            signals[candidates.embedded, _DENSE] = candidates.readable * usual
+        return signals
+
+    @staticmethod
+    def _of_dense(figures: dict[str, float]) -> Floats:
+        return np.array([figures[name] for name in SIGNALS[_DENSE]], np.float32)
 
 
 @cache
 def load_weights() -> Weights:
-    """The weights that come with the package."""
+    """The weights that come with the package, for its embedded model."""
     text = files(__package__).joinpath("weights.json").read_text(encoding="utf-8")
     return Weights.model_validate_json(text)
+
+
+def weights_file(home: Path, model: Model) -> Path:
+    """Where weights are kept that were fitted for an encoder on this machine."""
+    return home / "weights" / f"{model.name}.json"
+
+
+def weights_of(model: Model, home: Path) -> Weights:
+    """The weights fitted for an encoder, on this machine or for the package; or else the package's,
+    applied to how its cosines compare within a request.
+
+    Raises:
+        SettingsError: the file of the user's own weights is damaged.
+    """
+    packaged = load_weights()
+    for weights in (_own_weights(weights_file(home, model)), packaged):
+        if weights is not None and weights.encoder == model.sha256:
+            return weights
+    return packaged.model_copy(update={"relative": True})
+
+
+def _own_weights(path: Path) -> Weights | None:
+    try:
+        return Weights.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        raise SettingsError(
+            f"{path}: these weights cannot be used; remove the file or fit them anew ({error})"
+        ) from None

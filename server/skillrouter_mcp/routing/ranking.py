@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,9 +15,13 @@ from skillrouter_mcp.index.mirror import Floats
 from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Verdict
+from skillrouter_mcp.routing.calibration import Thresholds
 from skillrouter_mcp.routing.fusion import Weights, load_weights
-from skillrouter_mcp.routing.request import read_request
+from skillrouter_mcp.routing.request import Request, read_request
+from skillrouter_mcp.routing.rerank import RERANKER, Reading, SecondStage, blended
 from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, gather
+
+_CAUSAL_CHARACTERS = 2_000  # of a request are read by causal models, whose training had no gists
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,13 @@ class Ranking:
     Attributes:
         unembedded: ids of the candidates, best first, that were found without their vectors, as
             they have none yet.
+        reading: what the second stage said, None where there is none.
     """
 
     ranked: tuple[Ranked, ...]
     verdict: Verdict
     unembedded: tuple[int, ...] = ()
+    reading: Reading | None = None
 
 
 class QueryEncoder(Protocol):
@@ -54,21 +61,36 @@ class QueryEncoder(Protocol):
 class Ranker:
     """Ranks the documents of a snapshot."""
 
-    def __init__(self, weights: Weights | None = None) -> None:
+    def __init__(
+        self, weights: Weights | None = None, second_stage: SecondStage | None = None
+    ) -> None:
         self._weights = weights or load_weights()
+        self._second_stage = second_stage
 
     def rank(
         self, query: str, snapshot: Snapshot, words: WordIndex, encoder: QueryEncoder, limit: int
     ) -> Ranking:
         """The best `limit` documents."""
-        request = read_request(query, words, encoder.model.languages)
+        began = time.monotonic()
+        request = request_for(encoder.model, query, words)
         vector = _vector(request.gist, encoder)
         candidates = gather(request, vector, snapshot, words)
         parts = self._weights.parts(candidates)
         sums = parts.sum(axis=1)
         order = np.lexsort((candidates.document_ids, -sums))
-        scores = self._weights.calibration.scores(
-            sums[order],
+        sums = sums[order]
+        calibration, thresholds = self._weights.calibration, self._weights.verdict
+        reading = said = None
+        if self._second_stage is not None and len(order):
+            ids = candidates.document_ids[order].tolist()
+            reading = self._second_stage.read(query, ids, began)
+            blend = self._weights.blends.get(reading.reranker)
+            if blend is not None and reading.read:
+                calibration, thresholds = blend.calibration, blend.verdict
+            mixed = blended(sums, reading, blend)
+            order, sums, said = order[mixed.order], mixed.sums, mixed.said.tolist()
+        scores = calibration.scores(
+            sums,
             float(parts[order[:1], len(LEXICAL) :].sum()),
             self._weights.floor * candidates.readable,
             len(snapshot.visible),
@@ -81,15 +103,28 @@ class Ranker:
             )
             for row, score in zip(order.tolist()[:limit], scores.tolist(), strict=False)
         )
+        if reading is not None and said is not None:
+            for document, contribution in zip(ranked[: reading.read], said, strict=False):
+                document.parts[RERANKER] = contribution
         unembedded = candidates.document_ids[order][~candidates.embedded[order]]
-        return Ranking(ranked, self._verdict(ranked), tuple(unembedded.tolist()))
+        verdict = _verdict(ranked, thresholds)
+        return Ranking(ranked, verdict, tuple(unembedded.tolist()), reading)
 
-    def _verdict(self, ranked: tuple[Ranked, ...]) -> Verdict:
-        best = ranked[0].score if ranked else 0.0
-        thresholds = self._weights.verdict
-        if best >= thresholds.match:
-            return "match"
-        return "weak" if best >= thresholds.weak else "none"
+
+def request_for(model: Model, query: str, words: WordIndex) -> Request:
+    """A request as an encoder reads it: up to so many characters as it was trained with, or the
+    gist."""
+    whole = model.query_characters
+    if whole is None and model.pooling == "last":
+        whole = _CAUSAL_CHARACTERS
+    return read_request(query, words, model.languages, whole)
+
+
+def _verdict(ranked: Sequence[Ranked], thresholds: Thresholds) -> Verdict:
+    best = ranked[0].score if ranked else 0.0
+    if best >= thresholds.match:
+        return "match"
+    return "weak" if best >= thresholds.weak else "none"
 
 
 def _vector(gist: str, encoder: QueryEncoder) -> Floats | None:

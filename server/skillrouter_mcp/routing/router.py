@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from skillrouter_gguf import CatalogueError, Encoder, Model, load_catalogue
-from skillrouter_mcp.index.attendance import Roots
+from skillrouter_gguf import Encoder, Model
+from skillrouter_mcp.index.account import Account, account_of
+from skillrouter_mcp.index.attendance import Attendance, Roots
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
@@ -21,9 +22,20 @@ from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
+from skillrouter_mcp.routing.fusion import Weights, weights_of
+from skillrouter_mcp.routing.guarded_reranker import GuardedReranker
+from skillrouter_mcp.routing.models import (
+    encoder_of,
+    engine_key,
+    model_store,
+    profile_of,
+    reranker_of,
+)
 from skillrouter_mcp.routing.ranking import Ranker
+from skillrouter_mcp.routing.recent_answers import RecentAnswers
+from skillrouter_mcp.routing.rerank import SecondStage
 from skillrouter_mcp.routing.shelf import Shelf
-from skillrouter_mcp.settings import Settings, SettingsError, load_settings
+from skillrouter_mcp.settings import Settings, load_settings
 
 _FIRST_SCAN_SECONDS = 0.3
 _EMPTY_SCAN_SECONDS = 10.0
@@ -41,56 +53,58 @@ class IndexProgress(Protocol):
         """`done` of `total` skills were embedded."""
 
 
-def encoder_of(settings: Settings) -> Model:
-    """The model that the profile in use embeds with.
-
-    Raises:
-        SettingsError: there is no such profile.
-    """
-    catalogue = load_catalogue()
-    try:
-        profile = catalogue.profile(settings.profile)
-    except CatalogueError as error:
-        raise SettingsError(f"setting 'profile': {error}") from None
-    return catalogue.model(profile.encoder)
-
-
-def engine_key(model: Model) -> str:
-    """What the engine computes with: the model's file and llama.cpp's version."""
-    return f"{model.sha256} {version('llama-cpp-python')}"
-
-
 class Router:
     """Finds skills. Open one with `Router.open`, use it from any thread, close it in the end."""
 
-    def __init__(self, library: Library, model: Model, threads: int | None) -> None:
+    def __init__(
+        self, library: Library, model: Model, weights: Weights, settings: Settings
+    ) -> None:
         self.library = library
         self._model = model
-        self._threads = threads
+        self._settings = settings
+        self._quarantine = Quarantine(library.home, engine_key(model))
+        library.held = self._quarantine.held
         self._encoder: GuardedEncoder | None = None
         self._encoder_lock = threading.Lock()
+        self._reranker: GuardedReranker | None = None
+        self._reranker_lock = threading.Lock()
         self._keeper: Keeper | None = None
-        self._ranker = Ranker()
+        self._second_stage = self._make_second_stage()
+        self._ranker = Ranker(weights, self._second_stage)
+        self._answers = RecentAnswers()
         self._scanned = False
         self._shelving = threading.Lock()
         self._shelves: dict[Roots | None, tuple[Integers, Shelf]] = {}
 
     @classmethod
-    def open(cls, settings: Settings | None = None, *, keep: bool = True) -> Router:
+    def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        keep: bool = True,
+        attendance: Attendance | None = None,
+        index: Path | None = None,
+    ) -> Router:
         """Opens the index of these settings, or of those in force.
 
         Args:
             keep: have a thread keep the index in step with the folders. Without it the index is
                 used as it is.
+            attendance: of a router beside which this one works.
+            index: the folder of the index, if not the home.
 
         Raises:
             SettingsError: a setting cannot be used.
+            ModelFileError: the file of the profile's encoder is not there.
             DatabaseError: the index cannot be opened.
         """
         settings = settings or load_settings()
         model = encoder_of(settings)
-        library = Library(settings.home, settings.search_roots(), Fingerprint.of(model))
-        router = cls(library, model, settings.threads)
+        weights = weights_of(model, settings.home)
+        fingerprint = Fingerprint.of(model)
+        home = index or settings.home
+        library = Library(home, settings.search_roots(), fingerprint, attendance)
+        router = cls(library, model, weights, settings)
         if keep:
             router._keeper = Keeper(library, router.encoder)
             router._keeper.start()
@@ -104,11 +118,54 @@ class Router:
         """
         with self._encoder_lock:
             if self._encoder is None:
-                encoder = Encoder.open(self._model, threads=self._threads)
-                quarantine = Quarantine(self.library.home, engine_key(self._model))
-                quarantine.arm()
-                self._encoder = GuardedEncoder(encoder, quarantine)
+                path = model_store(self._settings).path(self._model)
+                encoder = Encoder.open(self._model, path=path, threads=self._settings.threads)
+                self._quarantine.arm()
+                self._encoder = GuardedEncoder(encoder, self._quarantine)
             return self._encoder
+
+    def reranker(self) -> GuardedReranker:
+        """The profile's reranker, its model loaded at the first call.
+
+        Raises:
+            ModelError: the model cannot be used; says why.
+        """
+        self.encoder()
+        with self._reranker_lock:
+            if self._reranker is None:
+                from skillrouter_gguf import Reranker  # few have one
+
+                model = reranker_of(self._settings)
+                assert model is not None
+                path = model_store(self._settings).path(model)
+                reranker = Reranker.open(model, path=path, threads=self._settings.threads)
+                reranker.warm_up()
+                self._reranker = GuardedReranker(reranker, self._quarantine)
+            return self._reranker
+
+    def _make_second_stage(self) -> SecondStage | None:
+        profile = profile_of(self._settings)
+        candidates = self._settings.candidates
+        if candidates is None:
+            candidates = profile.candidates
+        if not (profile.reranker and candidates):
+            return None
+        budget = self._settings.budget_ms / 1_000
+        return SecondStage(self.reranker, self.library.documents, candidates, budget)
+
+    def prepare(self) -> None:
+        """Loads the models before the first request.
+
+        Raises:
+            ModelError: the encoder cannot be used.
+        """
+        self.encoder()
+        if self._second_stage is not None:
+            self._second_stage.prepare()
+
+    def is_in_step(self) -> bool:
+        """Whether all skills that are known have vectors."""
+        return not self.library.pending()
 
     def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:
         """The skills that fit the request, best first, at most `limit`; none where nothing does.
@@ -142,6 +199,9 @@ class Router:
         skills = len(snapshot.visible)
         if not skills:
             return Answer((), "empty" if scanned else "none", 0, 0)
+        known = self._answers.get(query, (limit, roots), snapshot.visible)
+        if known is not None:
+            return known
         words = self.library.words
         try:
             ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
@@ -157,7 +217,17 @@ class Router:
             for ranked in ranking.ranked
             if (place := places.get(ranked.document_id)) is not None
         )
-        return Answer(matches, ranking.verdict, skills, snapshot.pending)
+        answer = Answer(matches, ranking.verdict, skills, snapshot.pending)
+        if reading := ranking.reading:
+            answer = replace(
+                answer,
+                candidates=len(reading.log_odds),
+                read=reading.read,
+                unread_because=reading.trouble,
+            )
+        if not (answer.pending or answer.unread_because):
+            self._answers.put(query, (limit, roots), snapshot.visible, answer)
+        return answer
 
     def skills_after(self, path: str, count: int, roots: Roots | None = None) -> Sequence[Location]:
         """The next `count` skills that may be found after this path, by path, copies included.
@@ -182,6 +252,14 @@ class Router:
                 shelf = Shelf(self.library.locations(roots))
                 known = self._shelves[roots] = snapshot.visible, shelf
             return known[1]
+
+    def account(self, roots: Roots | None = None) -> Account:
+        """What stands in the index, and what could not be loaded.
+
+        Raises:
+            DatabaseError: the index cannot be read.
+        """
+        return account_of(self.library, roots)
 
     def status(self) -> dict[str, str]:
         """What keeps folders from being watched and the index from being kept, in sentences."""
@@ -278,6 +356,10 @@ class Router:
         """Stops the thread and frees the model."""
         if self._keeper is not None:
             self._keeper.stop()
+        with self._reranker_lock:
+            if self._reranker is not None:
+                self._reranker.close()
+                self._reranker = None
         with self._encoder_lock:
             if self._encoder is not None:
                 self._encoder.close()

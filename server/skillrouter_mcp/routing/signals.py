@@ -23,7 +23,7 @@ _DEPTH = 300  # documents are scored by each kind of words; of these become cand
 _CANDIDATES = {TEXT: 100, SECTION: 50, DESCRIPTION: 30, NEIGHBOURS: 30, LABEL: 50}
 _beside = ThreadPoolExecutor(thread_name_prefix="words")  # Tantivy lets go of the interpreter
 _DOUBT = 2.0  # in words: that all of a very short request is found says little
-_CAUTION = 4  # a request of which much cannot be read is misread as a whole
+CAUTION = 4  # a request of which much cannot be read is misread as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def gather(
         rows = rows[embedded]
         signals[embedded, SIGNALS.index(LABEL)] = mirror.label_cosines(vector, rows)
         signals[embedded, SIGNALS.index(WINDOW)] = mirror.window_cosines(vector, rows)
-    readable = 0.0 if vector is None else request.reading.share**_CAUTION
+    readable = 0.0 if vector is None else request.reading.share**CAUTION
     signals[:, len(LEXICAL) :] *= readable
     return Candidates(document_ids, signals, embedded, readable)
 

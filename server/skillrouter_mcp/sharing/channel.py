@@ -101,6 +101,7 @@ class Doorway:
             OSError: there can be no channel here.
         """
         self._key = _make_key(home)
+        self._key_file = home / _KEY_FILE
         self._address = _address(home)
         if os.name == "nt":
             self._listener = Listener(self._address, "AF_PIPE")
@@ -119,7 +120,9 @@ class Doorway:
         self._inode = Path(self._address).stat().st_ino
 
     def is_lost(self) -> bool:
-        """Whether nobody can find it any more: its file was deleted, as with the whole home."""
+        """Whether nobody can come in any more: a file was deleted, as with the whole home."""
+        if not self._key_file.exists():
+            return True
         if os.name == "nt":
             return False
         try:

@@ -12,6 +12,7 @@ from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.skills import Root
 
 if TYPE_CHECKING:
+    from skillrouter_mcp.index.account import Account
     from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
 
@@ -37,6 +38,15 @@ def pack_answer(answer: Answer) -> dict[str, Any]:
 def unpack_answer(packed: dict[str, Any]) -> Answer:
     matches = tuple(Match(**match) for match in packed.pop("matches"))
     return Answer(matches=matches, **packed)
+
+
+def unpack_account(packed: dict[str, Any]) -> Account:
+    from skillrouter_mcp.index.account import Account, Remark
+
+    problems, warnings = (
+        tuple(Remark(*remark) for remark in packed[name]) for name in ("problems", "warnings")
+    )
+    return Account(packed["skills"], packed["pending"], problems, warnings)
 
 
 def pack_location(location: Location) -> list[Any]:

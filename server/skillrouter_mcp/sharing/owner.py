@@ -8,6 +8,7 @@ one, or some time after the last of them has gone.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import os
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from skillrouter_mcp.index.attendance import Roots
-    from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.routing.succession import Succession
     from skillrouter_mcp.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -48,18 +50,18 @@ class Owner:
     come any more."""
 
     def __init__(
-        self, doorway: Doorway, open_router: Callable[[], Router], about: Message, linger: float
+        self, doorway: Doorway, open_router: Callable[[], Succession], profile: str, linger: float
     ) -> None:
         """
         Args:
-            about: what everybody is told first.
+            profile: which the router is opened with.
             linger: seconds to stay after the last one has gone.
         """
         from skillrouter_mcp.sharing.warm_up import WarmUp
 
         self._doorway = doorway
-        self._warm_up: WarmUp[Router] = WarmUp(open_router)
-        self._about = about
+        self._warm_up: WarmUp[Succession] = WarmUp(open_router)
+        self._profile = profile
         self._linger = linger
         self._change = threading.Condition()
         self._sessions = 0
@@ -107,10 +109,10 @@ class Owner:
             channel = self._doorway.let_in(connection)
         except ChannelClosedError:
             return
-        session = _Session(channel, self._router, self._go_on, lambda: self._sessions)
+        session = _Session(channel, self)
         try:
             with self._present():
-                channel.send(self._about)
+                channel.send(about(self._profile))
                 session.run()
         except ChannelClosedError:
             pass
@@ -118,11 +120,26 @@ class Owner:
             session.end()
             channel.close()
 
-    def _router(self) -> Router:
-        self._go_on()
+    def router(self) -> Succession:
+        """The router, once it is open.
+
+        Raises:
+            ChannelClosedError: this owner ends; the next one is to be asked.
+        """
+        self.go_on()
         return self._warm_up.router()
 
-    def _go_on(self) -> None:
+    def use(self, profile: str) -> str:
+        """Goes over to a profile; raises and returns as `Succession.use` does."""
+        sentence = self.router().use(profile)
+        self._profile = profile
+        return sentence
+
+    def status(self) -> Message:
+        """What this process and its router say of themselves."""
+        return {**self.router().status(), "pid": os.getpid(), "sessions": self._sessions}
+
+    def go_on(self) -> None:
         """
         Raises:
             ChannelClosedError: this owner ends; the next one is to be asked.
@@ -148,18 +165,10 @@ class Owner:
 class _Session:
     """One connection: its roots are kept in step for as long as it lasts."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        router: Callable[[], Router],
-        go_on: Callable[[], None],
-        sessions: Callable[[], int],
-    ) -> None:
+    def __init__(self, channel: Channel, owner: Owner) -> None:
         self._channel = channel
-        self._router = router
-        self._go_on = go_on
-        self._sessions = sessions
-        self._attended: tuple[Router, Roots] | None = None
+        self._owner = owner
+        self._attended: tuple[Succession, Roots] | None = None
 
     def run(self) -> None:
         from skillrouter_gguf import ModelError
@@ -179,21 +188,24 @@ class _Session:
                 _LOG.exception("a request failed")
                 reply = {"error": f"{type(error).__name__} in the owner of the index: {error}"}
             if not reply.keys().isdisjoint(("error", "model_error")):
-                self._go_on()  # what fails since this owner ends is for the next one
+                self._owner.go_on()  # what fails since this owner ends is for the next one
             self._channel.send(reply)
 
     def _reply(self, message: Message) -> Message:
         from skillrouter_mcp.sharing.messages import pack_answer, pack_location, unpack_roots
 
-        router = self._router()
+        router = self._owner.router()
         roots = unpack_roots(message["roots"])
         self._attend(router, roots)
         match message["ask"]:
             case "attend":
                 return {}
             case "status":
-                of_process = {"pid": os.getpid(), "sessions": self._sessions()}
-                return {"status": router.status() | of_process}
+                return {"status": self._owner.status()}
+            case "use":
+                return {"use": self._owner.use(message["profile"])}
+            case "account":
+                return {"account": asdict(router.account(roots))}
             case "find":
                 answer = router.find(message["query"], message["limit"], roots)
                 return {"answer": pack_answer(answer)}
@@ -216,7 +228,7 @@ class _Session:
                 return {"changes": None if changes is None else changes.counts()}
         return {"error": "the owner of the index does not know this request"}
 
-    def _attend(self, router: Router, roots: Roots) -> None:
+    def _attend(self, router: Succession, roots: Roots) -> None:
         if self._attended is not None and self._attended[1] == roots:
             return
         router.attend(roots)
@@ -251,14 +263,18 @@ def own(settings: Settings, doorway: Doorway) -> None:
     """Owns the index of these settings until nobody needs it."""
     without_roots = settings.model_copy(update={"roots": (), "project": None})
 
-    def open_router() -> Router:
-        from skillrouter_mcp.routing.router import Router
+    def open_router() -> Succession:
+        from skillrouter_mcp.routing.succession import Succession
 
-        router = Router.open(without_roots)
+        try:
+            router = Succession(without_roots)
+        finally:
+            gc.freeze()
+            gc.enable()
         threading.Thread(target=_load_model, args=(router,), name="model", daemon=True).start()
         return router
 
-    Owner(doorway, open_router, about(settings.profile), settings.linger).serve()
+    Owner(doorway, open_router, settings.profile, settings.linger).serve()
 
 
 def _load_engine() -> None:
@@ -269,15 +285,16 @@ def _load_engine() -> None:
         system_info()
 
 
-def _load_model(router: Router) -> None:
+def _load_model(router: Succession) -> None:
     from skillrouter_gguf import ModelError
     from skillrouter_mcp.errors import SkillRouterError
 
     with suppress(ModelError, SkillRouterError):
-        router.encoder()
+        router.prepare()
 
 
 def main(home: Path, profile: str) -> int:
+    gc.disable()  # what imports and opening make stays for good, and is many objects to look at
     log_to_stderr(f"%(asctime)s {os.getpid()} %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started it
     lock = FileLock(home / _LOCK_FILE)

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Message, connect
-from skillrouter_mcp.sharing.messages import OwnerError, pack_roots, unpack_answer
+from skillrouter_mcp.sharing.messages import (
+    OwnerError,
+    pack_roots,
+    unpack_account,
+    unpack_answer,
+)
 from skillrouter_mcp.sharing.spawning import LOG_FILE, Spawner, UnfitError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from skillrouter_mcp.index.account import Account
     from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.index.synchroniser import Changes
@@ -53,11 +61,14 @@ class RemoteRouter:
     To be used from any thread. As long as it is open there is an owner.
     """
 
-    def __init__(self, settings: Settings, *, start: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, *, start: bool = True, any_profile: bool = False
+    ) -> None:
         """Connects to the owner of the index of these settings.
 
         Args:
             start: whether to start an owner where there is none, now or later.
+            any_profile: whether one with another profile will do.
 
         Raises:
             AloneError: there is none and none can be started, or it is of another version.
@@ -66,10 +77,12 @@ class RemoteRouter:
         self._profile = settings.profile
         self._roots = settings.search_roots()
         self._start = start
+        self._any_profile = any_profile
         self._lock = threading.Lock()
         self._idle: list[Channel] = []
         self._connecting = threading.Lock()
-        self._spawner = Spawner(self._home, self._profile)
+        self._spawner = Spawner(self._home, self._profile_to_start)
+        self._met = False
         self._closed = threading.Event()
         channel = self._connect()
         if start:
@@ -118,6 +131,15 @@ class RemoteRouter:
         )
         counts = reply["changes"]
         return None if counts is None else Changes(**counts)
+
+    def account(self, roots: Roots | None = None) -> Account:
+        """As `Router.account`."""
+        return unpack_account(self._ask("account", roots)["account"])
+
+    def use(self, profile: str) -> str:
+        """As `Succession.use`."""
+        sentence: str = self._ask("use", None, profile=profile)["use"]
+        return sentence
 
     def status(self) -> Message:
         """What the owner says of itself: `Router.status`, and how many connections it has."""
@@ -241,7 +263,12 @@ class RemoteRouter:
         except ChannelClosedError:
             channel.close()
             raise
-        for key, mine in (("version", version("skillrouter-mcp")), ("profile", self._profile)):
+        if about.get("profile") != self._profile:
+            self._profile = _profile_in_force(self._home, self._profile)
+        expected = {"version": version("skillrouter-mcp"), "profile": self._profile}
+        if self._any_profile:
+            del expected["profile"]
+        for key, mine in expected.items():
             if about.get(key) != mine:
                 channel.close()
                 raise AloneError(
@@ -249,7 +276,23 @@ class RemoteRouter:
                     f"{about.get(key)}, this one {mine}",
                     about,
                 )
+        self._met = True
         return channel
+
+    def _profile_to_start(self) -> str:
+        if self._met:
+            self._profile = _profile_in_force(self._home, self._profile)
+        return self._profile
+
+
+def _profile_in_force(home: Path, known: str) -> str:
+    """The profile that is set now: it may have changed since this process has begun."""
+    from skillrouter_mcp.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(home=home).profile
+    except SettingsError:
+        return known
 
 
 @contextmanager
@@ -264,16 +307,37 @@ def running_owner(settings: Settings) -> Iterator[RemoteRouter | None]:
         yield owner
 
 
-def asked_or(
-    owner: RemoteRouter | None, router: Router, ask: Callable[[Router | RemoteRouter], _T]
+def ask_owner_or_open(
+    settings: Settings,
+    ask: Callable[[Router | RemoteRouter], _T],
+    open_router: Callable[[Settings], Router],
 ) -> _T:
-    """What the owner answers, or this process's own router where there is none, or it ends."""
-    if owner is not None:
-        try:
-            return ask(owner)
-        except AloneError:
-            pass
-    return ask(router)
+    """What the owner answers, or a router that is opened for it where there is no owner, or it
+    ends meanwhile."""
+    with running_owner(settings) as owner:
+        if owner is not None:
+            with suppress(AloneError):
+                return ask(owner)
+    with open_router(settings) as router:
+        return ask(router)
+
+
+def tell_owner_to_use(settings: Settings, profile: str) -> str:
+    """Has a running owner go over to a profile.
+
+    Returns: what happens now, as a sentence.
+
+    Raises:
+        OwnerError: it cannot use the profile; says why.
+    """
+    try:
+        owner = RemoteRouter(settings, start=False, any_profile=True)
+    except AloneError as error:
+        if error.about is None:
+            return "The next server embeds the skills for it; `skillrouter-mcp index` does so now."
+        return f"The servers that run are not told of it: {error}; restart the clients."
+    with owner:
+        return owner.use(profile)
 
 
 def _exchange(

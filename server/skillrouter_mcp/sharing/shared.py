@@ -7,22 +7,25 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from skillrouter_mcp.errors import SkillRouterError
 from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter
 
 if TYPE_CHECKING:
     from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.index.store import Location
     from skillrouter_mcp.routing.answer import Answer
-    from skillrouter_mcp.routing.router import Router
+    from skillrouter_mcp.routing.succession import Succession
     from skillrouter_mcp.settings import Settings
     from skillrouter_mcp.sharing.finder import SkillFinder
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0  # seconds alone between two looks for an owner
+
 
 class SharedRouter:
-    """Finds skills through the owner; goes on alone, for good, once that cannot be.
+    """Finds skills through the owner; alone for as long as that cannot be.
 
     Safe to use from any thread.
     """
@@ -31,13 +34,14 @@ class SharedRouter:
         """
         Raises:
             DatabaseError: the index cannot be opened.
+            ModelError: a model of the profile is not there.
             SettingsError: a setting cannot be used.
         """
         self._settings = settings
         self._lock = threading.Lock()
         self._remote: RemoteRouter | None = None
-        self._alone: Router | None = None
-        self._closed = False
+        self._alone: Succession | None = None
+        self._closed = threading.Event()
         try:
             self._remote = RemoteRouter(settings)
         except AloneError as error:
@@ -53,29 +57,60 @@ class SharedRouter:
         return self._use(lambda finder: finder.skill_at(place, name, roots))
 
     def _use(self, ask: Callable[[SkillFinder], _T]) -> _T:
-        if self._alone is None and self._remote is not None:
+        while True:
+            with self._lock:
+                remote, alone = self._remote, self._alone
             try:
-                return ask(self._remote)
+                return ask(remote or alone or self._go_alone(None))
             except AloneError as error:
-                return ask(self._go_alone(error))
-        return ask(self._go_alone(None))
+                if remote is None:
+                    raise
+                self._go_alone(error)
+            except SkillRouterError:
+                with self._lock:
+                    if self._closed.is_set() or alone is None or alone is self._alone:
+                        raise
+                # It was closed over the request, since there is an owner again.
 
-    def _go_alone(self, reason: AloneError | None) -> Router:
-        from skillrouter_mcp.routing.router import Router
+    def _go_alone(self, reason: AloneError | None) -> Succession:
+        from skillrouter_mcp.routing.succession import Succession
 
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise reason or AloneError("the router has been closed")
             if self._alone is None:
                 _LOG.warning("%s; this server works alone, with models of its own", reason)
-                self._alone = Router.open(self._settings)
-                if self._remote is not None:
-                    self._remote.close()  # it would see to it that there is an owner
+                self._alone = Succession(self._settings)
+                remote, self._remote = self._remote, None
+                if remote is not None:
+                    remote.close()  # it would see to it that there is an owner
+                threading.Thread(target=self._return, name="return", daemon=True).start()
             return self._alone
 
+    def _return(self) -> None:
+        """Goes back to the owner once there can be one."""
+        pause = _FIRST_PAUSE
+        while not self._closed.wait(pause):
+            try:
+                remote = RemoteRouter(self._settings)
+            except AloneError:
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            with self._lock:
+                alone, self._alone = self._alone, None
+                if not self._closed.is_set():
+                    self._remote = remote
+            if self._remote is not remote:
+                remote.close()
+            if alone is not None:
+                alone.close()
+            _LOG.warning("this server shares its models with others again")
+            return
+
     def close(self) -> None:
+        self._closed.set()
         with self._lock:
-            self._closed = True
-        for router in (self._remote, self._alone):
+            routers = self._remote, self._alone
+        for router in routers:
             if router is not None:
                 router.close()

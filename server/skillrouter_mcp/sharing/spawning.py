@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +28,11 @@ class UnfitError(Exception):
 class Spawner:
     """Within `with` it starts an owner, unless another process is already doing so."""
 
-    def __init__(self, home: Path, profile: str) -> None:
+    def __init__(self, home: Path, profile: Callable[[], str]) -> None:
+        """
+        Args:
+            profile: gives the one that an owner is to be started with.
+        """
         self._home = home
         self._profile = profile
         self._lock = FileLock(home / _LOCK_FILE)
@@ -80,7 +85,7 @@ class Spawner:
             apart = {"creationflags": flags}
         with self._log() as log:
             return subprocess.Popen(
-                (*COMMAND, str(self._home), self._profile),
+                (*COMMAND, str(self._home), self._profile()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -115,7 +115,7 @@ def test_an_unknown_profile_is_told_with_those_there_are(
 ) -> None:
     skills = str(settled / "skills")
     result = run("eval", str(queries), "--skills", skills, "--profile", "zz", status=2)
-    assert "there is no profile 'zz'; known are: embedded" in result.stderr
+    assert "there is no profile 'zz'; known are: edge, embedded," in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -51,4 +51,4 @@ def test_an_unknown_profile_is_bad_usage(
     monkeypatch.setenv("SKILLROUTER_PROFILE", "zz")
     result = run(*arguments, status=2)
     assert result.stderr.startswith("Usage: ")
-    assert "there is no profile 'zz'; known are: embedded" in result.stderr
+    assert "there is no profile 'zz'; known are: edge, embedded," in result.stderr

@@ -60,6 +60,19 @@ def test_figures_are_those_of_the_ranking(tmp_path: Path, pool: Path, settings: 
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"]
 
 
+def test_how_much_a_reranker_has_read_is_told(
+    tmp_path: Path, pool: Path, models_home: Path
+) -> None:
+    queries = _lines(tmp_path / "q.jsonl", {**LOGS, "relevant": ["s1"]})
+    settings = load_settings(home=models_home, profile="judged", budget_ms=3_600_000, threads=1)
+    report = evaluate_router(queries, pool, settings).report
+    assert report["reranker"]["read"] == report["reranker"]["candidates"] > 0
+    assert (
+        "reranker"
+        not in evaluate_router(queries, pool, settings.model_copy(update={"candidates": 0})).report
+    )
+
+
 def test_requests_that_nothing_is_right_for_are_asked_and_not_measured(
     tmp_path: Path, pool: Path, settings: Settings
 ) -> None:

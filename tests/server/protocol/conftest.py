@@ -19,7 +19,7 @@ from skillrouter_mcp.skills import Root
 @pytest.fixture
 def library(tmp_path: Path, root: Path) -> Iterator[Library]:
     """An index over `root`, empty until `scan`; the extension needs no vectors."""
-    fingerprint = Fingerprint.of(load_catalogue().model("all-minilm-l6-v2"))
+    fingerprint = Fingerprint.of(load_catalogue().model("skillrouter-minilm-l6"))
     library = Library(tmp_path / "home", [Root(root, "user")], fingerprint)
     yield library
     library.close()

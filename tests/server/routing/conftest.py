@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.settings import load_settings
+
+RouterMaker = Callable[..., AbstractContextManager[Router]]
 
 BODIES = {
     "rotate-logs": "Compress yesterday's log files with gzip and delete those older than a month.",
@@ -37,3 +41,19 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
 def skills_of(router: Router) -> Path:
     """The folder that the router looks at."""
     return router.library.roots[0].path
+
+
+@pytest.fixture
+def open_profile(models_home: Path, skills_of: Path, tmp_path: Path) -> RouterMaker:
+    """Opens a router of a profile of that home, over an index of the test's own."""
+
+    @contextmanager
+    def opened(profile: str, **changes: Any) -> Iterator[Router]:
+        given = {"home": models_home, "roots": (skills_of,), "threads": 1} | changes
+        with Router.open(
+            load_settings(profile=profile, **given), keep=False, index=tmp_path / "index"
+        ) as router:
+            router.bring_in_step()
+            yield router
+
+    return opened

@@ -1,29 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from skillrouter_mcp.routing.fusion import load_weights
+from skillrouter_gguf import Model, load_catalogue
+from skillrouter_mcp.routing.fusion import Weights, load_weights, weights_file, weights_of
 from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS, Candidates
+from skillrouter_mcp.settings import SettingsError
 
 WORDS, DENSE = slice(len(LEXICAL)), slice(len(LEXICAL), None)
 WEIGHTS = load_weights()
-
-sums = st.lists(st.floats(-5, 40, width=32), min_size=1, max_size=30).map(
-    lambda values: sorted(values, reverse=True)
-)
-sizes = st.integers(1, 1_000_000)
-
-
-def _scores(sums: Sequence[float], size: int = 1000, floor: float = 3.0) -> list[float]:
-    """Of sums of which the encoder contributes as much as anything has in common with a request."""
-    found = WEIGHTS.calibration.scores(np.array(sums, np.float32), floor, floor, size)
-    scores: list[float] = found.tolist()
-    return scores
+RELATIVE = WEIGHTS.model_copy(update={"relative": True})
 
 
 def _candidates(
@@ -43,7 +33,7 @@ def _row(words: float, dense: float) -> list[float]:
 
 def test_shipped_weights_are_whole_and_say_where_they_came_from() -> None:
     assert set(WEIGHTS.weights) == set(SIGNALS)
-    assert set(WEIGHTS.typical) == set(SIGNALS[DENSE])
+    assert set(WEIGHTS.typical) == set(WEIGHTS.spread) == set(SIGNALS[DENSE])
     assert 0 < WEIGHTS.verdict.weak < WEIGHTS.verdict.match < 1
     assert WEIGHTS.provenance.startswith("python -m ")
 
@@ -86,32 +76,76 @@ def test_signals_stay_as_they_were() -> None:
     assert (candidates.signals == before).all()
 
 
-@given(sums, sizes)
-def test_scores_fall_from_rank_to_rank_between_0_and_1(sums: list[float], size: int) -> None:
-    scores = _scores(sums, size)
-    assert len(scores) == len(sums)
-    assert all(0 <= score <= 1 for score in scores)
-    assert scores == sorted(scores, reverse=True)
+@pytest.fixture
+def model() -> Model:
+    """An encoder for which no weights come with the package."""
+    embedded = load_catalogue().model("skillrouter-minilm-l6")
+    return embedded.model_copy(update={"name": "other", "sha256": "1" * 64})
 
 
-def test_best_that_stands_out_scores_higher() -> None:
-    assert _scores([15, 5])[0] > _scores([15, 14])[0]
+def _write(home: Path, model: Model, **changes: object) -> Weights:
+    weights = WEIGHTS.model_copy(update={"provenance": "ours", "encoder": model.sha256, **changes})
+    path = weights_file(home, model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(weights.model_dump_json(), encoding="utf-8")
+    return weights
 
 
-def test_what_stands_behind_scores_lower() -> None:
-    assert _scores([15, 12])[1] < _scores([12, 12])[1]
+def test_the_shipped_weights_are_those_of_the_embedded_model(tmp_path: Path) -> None:
+    model = load_catalogue().model("skillrouter-minilm-l6")
+    assert weights_of(model, tmp_path) is WEIGHTS
+    assert not WEIGHTS.relative
 
 
-def test_lone_candidate_is_judged_beside_one_that_has_nothing_to_do_with_the_request() -> None:
-    assert _scores([15], floor=3)[0] == pytest.approx(_scores([15, 3], floor=3)[0])
-    assert _scores([15])[0] > _scores([4])[0]
+def test_another_encoder_s_cosines_count_as_they_compare(tmp_path: Path, model: Model) -> None:
+    assert weights_of(model, tmp_path) == RELATIVE
 
 
-def test_no_candidate_has_no_score() -> None:
-    assert _scores([]) == []
+def test_weights_fitted_on_this_machine_come_first(tmp_path: Path, model: Model) -> None:
+    for encoder in (model, load_catalogue().model("skillrouter-minilm-l6")):
+        written = _write(tmp_path, encoder)
+        assert weights_of(encoder, tmp_path) == written
 
 
-def test_libraries_smaller_than_any_seen_are_judged_like_the_smallest() -> None:
-    smallest = WEIGHTS.calibration.smallest_size
-    assert _scores([15, 9], 1) == _scores([15, 9], smallest)
-    assert _scores([15, 9], smallest)[0] <= _scores([15, 9], 30 * smallest)[0]
+def test_weights_fitted_for_another_file_of_that_name_are_not_used(
+    tmp_path: Path, model: Model
+) -> None:
+    _write(tmp_path, model, encoder="2" * 64)
+    assert weights_of(model, tmp_path) == RELATIVE
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"weights": 3}'])
+def test_a_damaged_file_is_told_with_its_path(tmp_path: Path, model: Model, content: str) -> None:
+    path = weights_file(tmp_path, model)
+    path.parent.mkdir()
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"other\.json: these weights cannot be used; remove"):
+        weights_of(model, tmp_path)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.1, 0.8), (5.0, -3.0)])
+def test_the_scale_of_an_encoder_does_not_matter(scale: float, shift: float) -> None:
+    dense = np.array([0.1, 0.5, 0.3, 0.2])
+    rows = [_row(0.1 * n, scale * cosine + shift) for n, cosine in enumerate(dense)]
+    parts = RELATIVE.parts(_candidates(rows, [True] * 4))
+    plain = RELATIVE.parts(_candidates([_row(0.1 * n, c) for n, c in enumerate(dense)], [True] * 4))
+    assert parts == pytest.approx(plain, abs=1e-3)
+    assert parts[:, DENSE].sum(axis=1).mean() == pytest.approx(WEIGHTS.floor, abs=1e-3)
+    assert (parts[:, DENSE].sum(axis=1).argsort() == dense.argsort()).all()
+
+
+def test_without_differences_all_are_as_near_as_usual() -> None:
+    for rows in ([_row(0.1, 0.7)], [_row(0.1, 0.7), _row(0.2, 0.7)]):
+        parts = RELATIVE.parts(_candidates(rows, [True] * len(rows)))
+        assert parts[:, DENSE].sum(axis=1) == pytest.approx(WEIGHTS.floor)
+
+
+def test_relative_cosines_of_some_say_nothing_of_those_without_vectors() -> None:
+    rows = [_row(0.3, 0.2), _row(0.3, 0.6), _row(0.3, 0.0)]
+    parts = RELATIVE.parts(_candidates(rows, [True, True, False]))
+    assert parts[2] == pytest.approx(parts[:2].mean(axis=0))
+
+
+def test_relative_cosines_of_an_unreadable_request_say_nothing() -> None:
+    parts = RELATIVE.parts(_candidates([_row(0.1, 0.0)] * 2, [True, True], readable=0.0))
+    assert not parts[:, DENSE].any()

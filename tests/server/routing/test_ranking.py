@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skillrouter_gguf import Encoder
+from skillrouter_gguf import Encoder, load_catalogue
 from skillrouter_mcp.index.mirror import Mirror
-from skillrouter_mcp.routing.fusion import Thresholds, load_weights
-from skillrouter_mcp.routing.ranking import Ranker, Ranking
+from skillrouter_mcp.routing.calibration import Thresholds
+from skillrouter_mcp.routing.fusion import load_weights
+from skillrouter_mcp.routing.ranking import Ranker, Ranking, request_for
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.routing.signals import LEXICAL, SIGNALS
 from skillrouter_mcp.settings import load_settings
@@ -102,3 +103,21 @@ def test_encoder_is_not_asked_about_nothing(
     assert asked == []
     _rank(router, "yeast")
     assert asked == ["yeast"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "characters"),
+    [
+        ({"pooling": "last"}, 2_000),
+        ({"pooling": "last", "query_characters": 900}, 900),
+        ({"query_characters": 900}, 900),
+    ],
+)
+def test_models_that_read_whole_requests_get_them(
+    router: Router, changes: dict[str, Any], characters: int
+) -> None:
+    query = "of the disk and then " * 500
+    model = load_catalogue().model("skillrouter-minilm-l6")
+    assert len(request_for(model, query, router.library.words).gist) < 500
+    whole = request_for(model.model_copy(update=changes), query, router.library.words)
+    assert whole.gist == query[:characters]

@@ -127,3 +127,10 @@ def test_of_a_long_request_the_first_words_that_say_something_are_embedded(route
 
 def test_of_a_long_request_without_such_words_all_is_embedded(router: Router) -> None:
     assert _read(router, "the of and " * 10).gist.startswith("the of and")
+
+
+def test_an_encoder_that_was_trained_with_whole_requests_is_given_its_part(router: Router) -> None:
+    words = router.library.words
+    query = "and then of the disk " * 500
+    assert read_request(query, words, ("en",), 2_000).gist == query[:2_000]
+    assert read_request("resize", words, ("en",), 2_000).gist == "resize"

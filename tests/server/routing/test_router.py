@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from skillrouter_gguf import ModelFileError
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import NotKeptError
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.routing import router as routing
+from skillrouter_mcp.routing.models import encoder_of
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.routing.shelf import place_of
 from skillrouter_mcp.routing.signals import SIGNALS
@@ -132,7 +134,7 @@ def test_kept_router_follows_the_folder(tmp_path: Path, write_skill: Any, root: 
 def another(tmp_path: Path, root: Path) -> Iterator[Library]:
     """A library of the same home, as another process has it open."""
     settings = load_settings(home=tmp_path / "home", roots=(root,))
-    model = routing.encoder_of(settings)
+    model = encoder_of(settings)
     library = Library(settings.home, settings.search_roots(), Fingerprint.of(model))
     yield library
     library.close()
@@ -261,4 +263,33 @@ def test_what_is_asked_for_is_embedded_first(tmp_path: Path, root: Path, write_s
             router.library.refresh()
         (match,) = router.rank("paint a zebra crossing", 1).matches
         assert match.parts["window"] > 0
-        assert router.library.snapshot.pending == 41 - 16
+        assert router.library.snapshot.pending == 41 - 4
+
+
+def test_an_encoder_of_whole_texts_embeds_each_skill_once(open_profile: Any) -> None:
+    with open_profile("whole") as router:
+        answer = router.rank("bake bread with flour and yeast", 50)
+        mirror = router.library.snapshot.mirror
+    assert answer.pending == 0
+    assert len(mirror.windows) == len(mirror.labels) == answer.skills
+    assert [match.score for match in answer.matches] == sorted(
+        (match.score for match in answer.matches), reverse=True
+    )
+    assert answer.matches[0].name == "bake-bread"  # by its words: the encoder knows nothing
+
+
+def test_the_encoder_of_a_profile_that_was_not_fetched_is_asked_for(open_profile: Any) -> None:
+    with pytest.raises(ModelFileError, match="models pull gone"), open_profile("lost"):
+        pass
+
+
+def test_the_index_may_lie_elsewhere_than_models_and_settings(
+    tmp_path: Path, root: Path, write_skill: Any
+) -> None:
+    write_skill("bake-bread")
+    home = tmp_path / "home"
+    settings = load_settings(home=home, roots=(root,), threads=1)
+    with Router.open(settings, keep=False, index=tmp_path / "index") as router:
+        router.bring_in_step()
+    assert (tmp_path / "index" / "index.db").exists()
+    assert not home.exists()

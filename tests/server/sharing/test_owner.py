@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,18 +15,26 @@ from filelock import FileLock
 
 from skillrouter_gguf import ModelError
 from skillrouter_mcp.errors import SkillRouterError
+from skillrouter_mcp.index.account import Account, Remark
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.sharing import owner as module
 from skillrouter_mcp.sharing.channel import Channel, ChannelClosedError, Doorway, connect
-from skillrouter_mcp.sharing.messages import pack_answer, pack_roots, unpack_roots
+from skillrouter_mcp.sharing.messages import (
+    pack_answer,
+    pack_roots,
+    unpack_account,
+    unpack_roots,
+)
 from skillrouter_mcp.sharing.owner import UNFIT, Owner, main
 from skillrouter_mcp.skills import Root
 
 PATIENCE = 60.0
 ANSWER = Answer((Match("tune-piano", "/skills/tune-piano/SKILL.md", 0.9, {}),), "match", 1, 0)
+ACCOUNT = Account(3, 1, (Remark("/skills/x", "is a pipe"),), ())
 REPLY = json.loads(json.dumps({"answer": pack_answer(ANSWER)}))
+ABOUT = {"version": version("skillrouter-mcp"), "profile": "embedded", "pid": os.getpid()}
 MINE = pack_roots((Root(Path("/mine"), "user"),))
 OTHERS = pack_roots((Root(Path("/project/.skills"), "project"), Root(Path("/mine"), "user")))
 
@@ -60,6 +70,15 @@ class _Router:
         progress.embedding(2, 2)
         return Changes(read=2)
 
+    def account(self, roots: Any) -> Account:
+        return ACCOUNT
+
+    def use(self, profile: str) -> str:
+        return f"{profile} is next"
+
+    def status(self) -> dict[str, str]:
+        return {"complaint": "no space left"}
+
     def attend(self, roots: Any) -> None:
         self.attended.append(pack_roots(roots))
 
@@ -85,8 +104,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def serving(home: Path, router: _Router) -> Iterator[threading.Thread]:
     """An owner in this process, which ends once the last one has left."""
-    about = {"version": "1", "pid": 7}
-    owner = Owner(Doorway(home), lambda: cast("Any", router), about, linger=0)
+    owner = Owner(Doorway(home), lambda: cast("Any", router), "embedded", linger=0)
     thread = threading.Thread(target=owner.serve)
     thread.start()
     yield thread
@@ -100,7 +118,7 @@ def serving(home: Path, router: _Router) -> Iterator[threading.Thread]:
 @pytest.fixture
 def channel(home: Path, serving: threading.Thread) -> Iterator[Channel]:
     with closing(connect(home)) as channel:
-        assert channel.receive(PATIENCE) == {"version": "1", "pid": 7}
+        assert channel.receive(PATIENCE) == ABOUT
         yield channel
 
 
@@ -123,6 +141,18 @@ def test_each_request_gets_what_the_router_says(channel: Channel) -> None:
     assert skills == [[3, "tune-piano", "/a/2"]]
     assert _ask(channel, "skill at", place="", name="x") == {"skill": None}
     assert _ask(channel, "skill at", place="p", name="x") == {"skill": [3, "x", "p"]}
+
+
+def test_it_says_what_stands_in_the_index_and_how_it_is(channel: Channel) -> None:
+    assert unpack_account(_ask(channel, "account")["account"]) == ACCOUNT
+    status = {"complaint": "no space left", "pid": os.getpid(), "sessions": 1}
+    assert _ask(channel, "status")["status"] == status
+
+
+def test_once_told_to_use_a_profile_it_says_that_it_has_that(home: Path, channel: Channel) -> None:
+    assert _ask(channel, "use", profile="r3") == {"use": "r3 is next"}
+    with closing(connect(home)) as other:
+        assert other.receive(PATIENCE) == ABOUT | {"profile": "r3"}
 
 
 def test_who_has_the_index_brought_in_step_is_told_how_far_it_is(channel: Channel) -> None:
@@ -222,7 +252,7 @@ def test_nobody_having_come_it_ends_after_a_while(
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_SESSION_SECONDS", 0.2)
     began = time.monotonic()
-    Owner(Doorway(home), lambda: cast("Any", router), {}, linger=0).serve()
+    Owner(Doorway(home), lambda: cast("Any", router), "embedded", linger=0).serve()
     assert time.monotonic() - began >= 0.2
     assert router.closed
 
@@ -234,7 +264,7 @@ def test_who_comes_while_it_ends_is_not_let_in(home: Path, router: _Router) -> N
         opening.wait(PATIENCE)
         return router
 
-    owner = Owner(Doorway(home), open_router, {"version": "1"}, linger=0)
+    owner = Owner(Doorway(home), open_router, "embedded", linger=0)
     thread = threading.Thread(target=owner.serve)
     thread.start()
     with closing(connect(home)) as first:
@@ -257,10 +287,11 @@ def _is_let_in(home: Path) -> bool:
     return True
 
 
-def test_it_ends_once_nobody_can_find_it(
-    home: Path, channel: Channel, serving: threading.Thread, caplog: Any
+@pytest.mark.parametrize("file", ["owner.sock", "owner.key"])
+def test_it_ends_once_nobody_can_come_in(
+    home: Path, channel: Channel, serving: threading.Thread, file: str, caplog: Any
 ) -> None:
-    (home / "owner.sock").unlink()
+    (home / file).unlink()
     serving.join(PATIENCE)
     assert not serving.is_alive()
     assert "this owner ends" in caplog.text

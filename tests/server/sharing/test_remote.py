@@ -9,15 +9,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from skillrouter_mcp.routing.shelf import place_of
-from skillrouter_mcp.settings import Settings
+from skillrouter_mcp.settings import Settings, load_settings
 from skillrouter_mcp.sharing import remote as module
 from skillrouter_mcp.sharing.channel import ChannelClosedError, connect
 from skillrouter_mcp.sharing.messages import OwnerError
-from skillrouter_mcp.sharing.remote import AloneError, RemoteRouter, asked_or, running_owner
+from skillrouter_mcp.sharing.remote import (
+    AloneError,
+    RemoteRouter,
+    ask_owner_or_open,
+    running_owner,
+    tell_owner_to_use,
+)
 
 PATIENCE = 120.0
 TUNE = "tune the strings of a grand piano"
@@ -137,7 +144,8 @@ def test_an_owner_that_differs_is_refused(
         if key == "version":
             monkeypatch.setattr(module, "version", lambda _: "9.9.9")
         else:
-            other = settings.model_copy(update={"profile": "other"})
+            monkeypatch.setenv("SKILLROUTER_PROFILE", "other")
+            other = load_settings(home=settings.home)
         with pytest.raises(AloneError, match=f"has {key} .*, this one (9.9.9|other)"):
             RemoteRouter(other)
 
@@ -167,18 +175,54 @@ def test_one_that_was_closed_asks_nobody(settings: Settings) -> None:
         router.find(TUNE)
 
 
-def test_where_the_owner_has_ended_ones_own_router_is_asked() -> None:
-    own: Any = object()
+def test_where_no_owner_runs_ones_own_router_is_asked(settings: Settings) -> None:
+    own = MagicMock()
+
+    assert ask_owner_or_open(settings, lambda finder: finder, lambda _: own) is own.__enter__()
+
+
+def test_where_the_owner_ends_over_a_request_ones_own_router_is_asked(settings: Settings) -> None:
+    own = MagicMock()
     asked: list[object] = []
 
     def ask(finder: object) -> str:
         asked.append(finder)
-        if finder is not own:
+        if isinstance(finder, RemoteRouter):
             raise AloneError("it has ended")
         return "found"
 
-    owner: Any = object()
-    assert asked_or(owner, own, ask) == "found"
-    assert asked == [owner, own]
-    assert asked_or(None, own, ask) == "found"
-    assert asked == [owner, own, own]
+    with RemoteRouter(settings):
+        assert ask_owner_or_open(settings, ask, lambda _: own) == "found"
+    assert len(asked) == 2
+
+
+def test_a_profile_that_was_chosen_meanwhile_is_no_other_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = settings.model_copy(update={"profile": "other"})
+    with RemoteRouter(settings), RemoteRouter(stale, start=False) as router:
+        assert router.find(TUNE).skills == 1
+
+
+def test_with_no_owner_the_next_one_uses_a_profile(settings: Settings) -> None:
+    assert "next server" in tell_owner_to_use(settings, "embedded")
+
+
+def test_an_owner_is_told_to_use_a_profile_whatever_it_uses(settings: Settings) -> None:
+    other = settings.model_copy(update={"profile": "other"})
+    with RemoteRouter(settings):
+        assert tell_owner_to_use(other, "embedded") == "profile embedded answers."
+        with pytest.raises(OwnerError, match="nonesuch"):
+            tell_owner_to_use(settings, "nonesuch")
+
+
+def test_what_stands_in_the_index_is_told(settings: Settings, root: Path) -> None:
+    (root / "broken").mkdir()
+    (root / "broken" / "SKILL.md").write_bytes(b"\xff\xfe\xff")
+    with RemoteRouter(settings) as router:
+        router.bring_in_step()
+        account = router.account()
+    assert (account.skills, account.pending, account.warnings) == (1, 0, ())
+    ((path, reason),) = account.problems
+    assert path == str(root / "broken" / "SKILL.md")
+    assert "UTF-8" in reason

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillrouter_mcp.index.store import Location
+from skillrouter_mcp.routing import succession
 from skillrouter_mcp.routing.answer import Answer
-from skillrouter_mcp.routing.router import Router
+from skillrouter_mcp.routing.succession import ClosedError
 from skillrouter_mcp.settings import Settings, load_settings
 from skillrouter_mcp.sharing import shared
 from skillrouter_mcp.sharing.remote import AloneError
@@ -53,7 +56,7 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> _Finder:
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> _Finder:
     own = _Finder(2)
-    monkeypatch.setattr(Router, "open", lambda _: own)
+    monkeypatch.setattr(succession, "Succession", lambda _: own)
     return own
 
 
@@ -85,7 +88,7 @@ def test_where_there_can_be_no_owner_it_works_alone_and_says_so(
     assert own.closed
 
 
-def test_a_request_that_no_owner_can_answer_is_answered_alone_from_then_on(
+def test_a_request_that_no_owner_can_answer_is_answered_alone(
     settings: Settings, remote: _Finder, own: _Finder
 ) -> None:
     router = SharedRouter(settings)
@@ -95,3 +98,58 @@ def test_a_request_that_no_owner_can_answer_is_answered_alone_from_then_on(
     remote.fails = False
     assert router.find("x").skills == 2
     assert router.skills_after("", 1) == [Location(2, "name", "path")]
+    router.close()
+
+
+def test_it_goes_back_to_the_owner_once_there_can_be_one(
+    settings: Settings, own: _Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = threading.Event()
+    remote = _Finder(1)
+
+    def connect(_: Settings) -> _Finder:
+        if not again.is_set():
+            raise AloneError("it does not answer")
+        return remote
+
+    monkeypatch.setattr(shared, "RemoteRouter", connect)
+    monkeypatch.setattr(shared, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(shared, "_LONGEST_PAUSE", 0.01)
+    router = SharedRouter(settings)
+    assert router.find("x").skills == 2
+    again.set()
+    deadline = time.monotonic() + 60
+    while not own.closed:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert router.find("x").skills == 1
+    router.close()
+    assert remote.closed
+
+
+def test_a_request_over_which_its_own_router_was_closed_goes_to_the_owner(
+    settings: Settings, own: _Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = _Finder(1)
+    back = threading.Event()
+
+    def connect(_: Settings) -> _Finder:
+        if not back.is_set():
+            raise AloneError("it does not answer")
+        return remote
+
+    def find_late(*_: object) -> Answer:
+        back.set()
+        deadline = time.monotonic() + 60
+        while not own.closed:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        raise ClosedError("the router has been closed")
+
+    monkeypatch.setattr(shared, "RemoteRouter", connect)
+    monkeypatch.setattr(shared, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(shared, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(own, "find", find_late)
+    router = SharedRouter(settings)
+    assert router.find("x").skills == 1
+    router.close()

@@ -53,7 +53,7 @@ def _started(home: Path) -> list[Path]:
 
 def test_one_is_started_apart_in_its_home(home: Path, owner_does: Callable[[str], None]) -> None:
     owner_does(NOTES_ITSELF + "assert os.getsid(0) == os.getpid()\ntime.sleep(0.3)\n")
-    with Spawner(home, "embedded") as spawner:
+    with Spawner(home, lambda: "embedded") as spawner:
         for _ in range(3):
             spawner.see_to_it()
         _until(lambda: _started(home) and (home / "owner.log").read_text().startswith("said"))
@@ -68,11 +68,11 @@ def test_while_another_process_starts_one_none_is_started(
 ) -> None:
     owner_does(NOTES_ITSELF)
     home.mkdir()
-    with FileLock(home / "spawn.lock"), Spawner(home, "embedded") as spawner:
+    with FileLock(home / "spawn.lock"), Spawner(home, lambda: "embedded") as spawner:
         spawner.see_to_it()
         spawner.see_to_it()
     assert not _started(home)
-    with Spawner(home, "embedded") as spawner:
+    with Spawner(home, lambda: "embedded") as spawner:
         spawner.see_to_it()
         _until(lambda: _started(home))
 
@@ -81,7 +81,7 @@ def test_one_that_is_killed_is_followed_by_another(
     home: Path, owner_does: Callable[[str], None]
 ) -> None:
     owner_does(NOTES_ITSELF + "os.kill(os.getpid(), 9)")
-    with Spawner(home, "embedded") as spawner:
+    with Spawner(home, lambda: "embedded") as spawner:
 
         def again() -> bool:
             spawner.see_to_it()
@@ -94,7 +94,7 @@ def test_one_that_cannot_do_it_is_not_started_again(
     home: Path, owner_does: Callable[[str], None]
 ) -> None:
     owner_does(NOTES_ITSELF + "sys.exit(3)")
-    with Spawner(home, "embedded") as spawner:
+    with Spawner(home, lambda: "embedded") as spawner:
 
         def see_to_it() -> bool:
             spawner.see_to_it()
@@ -108,7 +108,7 @@ def test_one_that_cannot_do_it_is_not_started_again(
 def test_where_nothing_can_be_written_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        Spawner(tmp_path / "file" / "home", "embedded") as spawner,
+        Spawner(tmp_path / "file" / "home", lambda: "embedded") as spawner,
         pytest.raises(UnfitError, match="cannot be written"),
     ):
         spawner.see_to_it()
@@ -116,7 +116,7 @@ def test_where_nothing_can_be_written_there_is_none(tmp_path: Path) -> None:
 
 def test_a_python_that_is_gone_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawning, "COMMAND", ("/no/such/python",))
-    with Spawner(home, "x") as spawner, pytest.raises(UnfitError, match="/no/such/python"):
+    with Spawner(home, lambda: "x") as spawner, pytest.raises(UnfitError, match="/no/such/python"):
         spawner.see_to_it()
 
 
@@ -128,7 +128,7 @@ def test_a_log_that_has_grown_is_begun_anew(
     home.mkdir()
     for size, left in ((100, 100), (101, 0)):
         (home / "owner.log").write_bytes(b"x" * size)
-        with Spawner(home, "embedded") as spawner:
+        with Spawner(home, lambda: "embedded") as spawner:
             spawner.see_to_it()
         assert (home / "owner.log").stat().st_size == left
 

@@ -1,0 +1,272 @@
+"""A second profile: the packaged model with a prefix of its own, so that its vectors differ."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillrouter_gguf import ModelError, load_catalogue
+from skillrouter_gguf.model_file import EMBEDDED
+from skillrouter_gguf.pins import Pin, write_pin
+from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.routing import succession as module
+from skillrouter_mcp.routing.router import Router
+from skillrouter_mcp.routing.succession import (
+    ClosedError,
+    Succession,
+    open_best,
+    predecessor,
+)
+from skillrouter_mcp.settings import Settings, SettingsError, load_settings
+from skillrouter_mcp.skills import Root
+
+PATIENCE = 60.0
+LOGS = "compress old log files"
+_ENTRIES = """
+[models.prefixed]
+kind = "encoder"
+path = "{path}"
+dimensions = 384
+context = 512
+pooling = "mean"
+document_prefix = "skill: "
+
+[models.gone]
+kind = "encoder"
+path = "/no/such/file.gguf"
+dimensions = 384
+context = 512
+pooling = "mean"
+
+[profiles.other]
+encoder = "prefixed"
+
+[profiles.gone]
+encoder = "gone"
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.05)
+    root, home = tmp_path / "skills", tmp_path / "home"
+    for name, body in (
+        ("rotate-logs", "Compress old log files with gzip and delete them after a month.\n"),
+        ("bake-bread", "Mix flour, water, salt and yeast; bake hot.\n"),
+    ):
+        (root / name).mkdir(parents=True)
+        (root / name / "SKILL.md").write_text(f"---\nname: {name}\n---\n{body}")
+    home.mkdir()
+    packaged = load_catalogue().model("skillrouter-minilm-l6")
+    path = EMBEDDED / packaged.file
+    assert packaged.size
+    assert packaged.sha256
+    pin = Pin(path=path, size=packaged.size, sha256=packaged.sha256)
+    (home / "models").mkdir()
+    write_pin(home / "models", "prefixed", pin)
+    (home / "models.toml").write_text(_ENTRIES.format(path=path), encoding="utf-8")
+    return load_settings(home=home, roots=(root,), threads=1)
+
+
+def _until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def embedded(settings: Settings) -> Settings:
+    """Settings of a home in which all skills are embedded for the packaged profile."""
+    with Router.open(settings, keep=False) as router:
+        router.bring_in_step()
+    return settings
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Nothing more is embedded until this is set."""
+    go_on = threading.Event()
+    embed = Library.embed
+
+    def embed_later(self: Library, *given: Any) -> Iterator[int]:
+        go_on.wait(PATIENCE)
+        return embed(self, *given)
+
+    monkeypatch.setattr(Library, "embed", embed_later)
+    yield go_on
+    go_on.set()
+
+
+def test_the_profile_before_answers_until_all_skills_are_embedded(
+    embedded: Settings, held: threading.Event
+) -> None:
+    with Succession(embedded) as routers:
+        said = routers.use("other")
+        assert "profile other; until all are, profile embedded answers" in said
+        _until(lambda: routers.status()["follower"].startswith("profile other answers once 2"))
+        assert routers.status()["profile"] == "embedded"
+        answer = routers.find(LOGS)
+        assert (answer.matches[0].name, answer.pending) == ("rotate-logs", 0)
+        held.set()
+        _until(lambda: routers.status()["profile"] == "other")
+        assert routers.status()["follower"] == ""
+        answer = routers.find(LOGS)
+        assert (answer.matches[0].name, answer.pending) == ("rotate-logs", 0)
+
+
+def _answers(routers: Succession, profile: str) -> bool:
+    return routers.status()["profile"] == profile
+
+
+def test_requests_are_answered_all_the_while(embedded: Settings) -> None:
+    with Succession(embedded) as routers:
+        routers.find(LOGS)
+        stop = threading.Event()
+        answers: list[str] = []
+        troubles: list[BaseException] = []
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    answers.append(routers.find(LOGS).matches[0].name)
+                except BaseException as error:
+                    troubles.append(error)
+                    return
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for profile in ("other", "embedded", "other"):
+            routers.use(profile)
+            _until(partial(_answers, routers, profile))
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert troubles == []
+    assert set(answers) == {"rotate-logs"}
+
+
+def test_begun_with_a_new_profile_the_one_before_answers_first(
+    embedded: Settings, held: threading.Event
+) -> None:
+    with Succession(embedded.model_copy(update={"profile": "other"})) as routers:
+        assert routers.status()["profile"] == "embedded"
+        assert routers.find(LOGS).pending == 0
+        held.set()
+        _until(lambda: routers.status()["profile"] == "other")
+
+
+def test_begun_anew_a_profile_answers_by_itself(settings: Settings) -> None:
+    with Succession(settings.model_copy(update={"profile": "other"})) as routers:
+        assert routers.status()["profile"] == "other"
+        _until(lambda: routers.find(LOGS).pending == 0)
+
+
+def test_changes_reach_the_profile_that_is_to_follow(
+    embedded: Settings, held: threading.Event
+) -> None:
+    (root,) = embedded.roots
+    with Succession(embedded) as routers:
+        routers.use("other")
+        (root / "tune-piano").mkdir()
+        (root / "tune-piano" / "SKILL.md").write_text("Tune the strings of a grand piano.")
+        held.set()
+        _until(lambda: routers.status()["profile"] == "other")
+        _until(lambda: routers.find("tune the piano").pending == 0)
+        _until(lambda: routers.find("tune the piano").skills == 3)
+        assert routers.find("tune the piano").matches[0].name == "tune-piano"
+
+
+def test_roots_that_somebody_looks_at_are_kept_in_step_for_both(
+    embedded: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    (folder / "tune-piano").mkdir(parents=True)
+    (folder / "tune-piano" / "SKILL.md").write_text("Tune the strings of a grand piano.")
+    roots = (Root(folder, "project"),)
+
+    def skills_and_pending() -> tuple[int, int]:
+        answer = routers.find("tune the piano", 1, roots)
+        return answer.skills, answer.pending
+
+    with Succession(embedded) as routers:
+        routers.attend(roots)
+        _until(lambda: skills_and_pending() == (1, 0))
+        routers.use("other")
+        _until(lambda: routers.status()["profile"] == "other")
+        answer = routers.find("tune the piano", 1, roots)
+        assert (answer.matches[0].name, answer.pending) == ("tune-piano", 0)
+        routers.leave(roots)
+        assert routers.account(roots).skills == 1
+        assert routers.account().skills == 2
+
+
+@pytest.mark.parametrize(
+    ("profile", "error", "told"),
+    [("nonesuch", SettingsError, "nonesuch"), ("gone", ModelError, "models pull gone")],
+)
+def test_a_profile_that_cannot_be_used_changes_nothing(
+    embedded: Settings, profile: str, error: type[Exception], told: str
+) -> None:
+    with Succession(embedded) as routers:
+        with pytest.raises(error, match=told):
+            routers.use(profile)
+        assert routers.status()["profile"] == "embedded"
+        assert routers.find(LOGS).matches[0].name == "rotate-logs"
+
+
+def test_a_profile_whose_model_does_not_load_is_given_up_with_the_reason(
+    embedded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Router) -> None:
+        raise ModelError("the file is cut short")
+
+    with Succession(embedded) as routers:
+        monkeypatch.setattr(Router, "prepare", refuse)
+        routers.use("other")
+        _until(lambda: "the file is cut short" in routers.status()["refused"])
+        assert routers.status() | {"profile": "embedded", "follower": ""} == routers.status()
+        assert routers.find(LOGS).matches[0].name == "rotate-logs"
+
+
+def test_it_can_be_called_back(embedded: Settings, held: threading.Event) -> None:
+    with Succession(embedded) as routers:
+        routers.use("other")
+        assert routers.use("other") == routers.use("other")
+        assert routers.use("embedded") == "profile embedded answers."
+        assert routers.status()["follower"] == ""
+
+
+def test_who_waits_for_the_index_waits_for_both(embedded: Settings) -> None:
+    with Succession(embedded) as routers:
+        routers.use("other")
+        routers.bring_in_step()
+        _until(lambda: routers.status()["profile"] == "other")
+
+
+def test_a_single_request_is_answered_by_the_more_complete_profile(embedded: Settings) -> None:
+    other = embedded.model_copy(update={"profile": "other"})
+    with Router.open(other, keep=False) as router:
+        assert predecessor(router, other) == embedded
+        assert router.library.pending() == 2
+    with open_best(other) as router:
+        assert router.library.pending() == 0
+    with Router.open(other, keep=False) as router:
+        router.bring_in_step()
+        assert predecessor(router, other) is None
+    with open_best(other) as router, Router.open(other, keep=False) as expected:
+        assert router.encoder().model == expected.encoder().model
+
+
+def test_closed_it_answers_no_more(embedded: Settings) -> None:
+    routers = Succession(embedded)
+    routers.close()
+    with pytest.raises(ClosedError):
+        routers.find(LOGS)
