@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from skillrouter_mcp.routing.fusion import Calibration
+from skillrouter_mcp.routing.calibration import Calibration
 
 DEPTH = 5  # candidates of a request that count
 PENALTY = 0.1
@@ -77,6 +77,16 @@ def _features(outcome: Outcome) -> Floats:
     rows[:, 4] = np.log(outcome.size)
     rows[:, 5] = outcome.nearness - outcome.floor
     return rows
+
+
+def fitted(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """`calibration` and `verdict`, as the router keeps them."""
+    found = fit_calibration(outcomes)
+    weak = fit_threshold(found, in_smallest(outcomes))
+    return {
+        "calibration": found.model_dump(),
+        "verdict": {"match": max(SURE, weak), "weak": weak},
+    }
 
 
 def fit_threshold(calibration: Calibration, outcomes: Sequence[Outcome]) -> float:

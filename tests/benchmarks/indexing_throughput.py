@@ -53,7 +53,7 @@ def measure(pool: Path, count: int = _SKILLS) -> dict[str, Any]:
     """Both ways over `count` skills."""
     skills = list(read_pool(pool))
     random.Random(0).shuffle(skills)
-    model = load_catalogue().model("all-minilm-l6-v2")
+    model = load_catalogue().model("skillrouter-minilm-l6")
     bare = bare_loop()
     indexed: list[float] = []
     looped: list[float] = []

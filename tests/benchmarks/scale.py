@@ -19,11 +19,14 @@ import itertools
 import json
 import random
 import re
+import shutil
 import statistics
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,8 +47,10 @@ from skillrouter_mcp.skills import Root
 
 SIZES = (100, 1_000, 10_000, 30_000, 80_000)
 IDLE_SIZE = 10_000
-MODEL = "all-minilm-l6-v2"
+MODEL = "skillrouter-minilm-l6"
 WARMING = 20  # requests before latencies count
+_BUILT = 20  # folders of a build that are there at a time
+_BUILD_SECONDS = 0.05  # between two of its steps
 _FIGURES = "figures.json"
 _WORD = re.compile(r"\w+")
 
@@ -119,14 +124,17 @@ def table(rows: Sequence[dict[str, Any]], embedding: float) -> None:
         "words, MB": lambda row: f"{row['word index'] / 1e6:.1f}",
         "memory of the owner, MB": lambda row: f"{row['memory'] / 1e6:.0f}",
         "`find_skill`, warm, p50 / p95, ms": lambda row: f"{row['p50']:.1f} / {row['p95']:.1f}",
-        "share of a core while idle": lambda row: (
-            "" if row["idle"] is None else f"{100 * row['idle']:.2f} %"
-        ),
+        "share of a core while idle": lambda row: _percent(row["idle"]),
+        "the same while a build writes below the root": lambda row: _percent(row["building"]),
     }
     for name, cell in measures.items():
         print(f"| {name} | " + " | ".join(cell(row) for row in rows) + " |")
         if name == "skills":
             print("|---" * (1 + len(rows)) + "|")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f} %"
 
 
 def _span(seconds: float) -> str:
@@ -207,7 +215,8 @@ def _bytes_in(folder: Path) -> int:
 
 def served(home: Path, root: Path, requests: Sequence[str], idle: float) -> dict[str, Any]:
     """Latency in milliseconds, bytes of memory that the owner of the index holds, and what share
-    of a core it takes over so many seconds without requests (None if over none)."""
+    of a core it takes over so many seconds without requests (None if over none): while nothing
+    changes, and while a build writes below the root."""
     with Wire(home, root) as wire:
         wire.initialize()
         for query in requests[:WARMING]:
@@ -220,8 +229,40 @@ def served(home: Path, root: Path, requests: Sequence[str], idle: float) -> dict
         cuts = statistics.quantiles(seconds, n=100, method="inclusive")
         (owner,) = _owners()
         memory = owner.memory_info().rss
-        share = _share(owner, idle) if idle else None
-    return {"p50": 1000 * cuts[49], "p95": 1000 * cuts[94], "memory": memory, "idle": share}
+        figures = {"p50": 1000 * cuts[49], "p95": 1000 * cuts[94], "memory": memory}
+        if not idle:
+            return figures | {"idle": None, "building": None}
+        figures["idle"] = _share(owner, idle)
+        with _building(root / "build"):
+            figures["building"] = _share(owner, idle)
+    return figures
+
+
+@contextmanager
+def _building(folder: Path) -> Iterator[None]:
+    """Meanwhile, files and folders come and go in this one, and a log grows."""
+    ended = threading.Event()
+
+    def build() -> None:
+        with (folder / "build.log").open("w", encoding="utf-8") as log:
+            for n in itertools.count():
+                print("built", n, file=log, flush=True)
+                (folder / f"module-{n}").mkdir()
+                (folder / f"module-{n}" / "object.o").touch()
+                if n >= _BUILT:
+                    shutil.rmtree(folder / f"module-{n - _BUILT}")
+                if ended.wait(_BUILD_SECONDS):
+                    return
+
+    folder.mkdir()
+    building = threading.Thread(target=build)
+    building.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        building.join()
+        shutil.rmtree(folder)
 
 
 def _owners() -> list[psutil.Process]:
