@@ -146,7 +146,14 @@ def find(query: str, limit: int, explain: bool, roots: tuple[Path, ...], as_json
 def _best_router(settings: Settings) -> Router:
     from skillrouter_mcp.routing.succession import open_best
 
-    return open_best(settings)
+    router = open_best(settings)
+    if router.profile != settings.profile:
+        click.echo(
+            f"The skills are not embedded for profile {settings.profile} yet (`skillrouter-mcp "
+            f"index` does so); profile {router.profile} answers.",
+            err=True,
+        )
+    return router
 
 
 def _own_router(settings: Settings) -> Router:

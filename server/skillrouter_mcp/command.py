@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+_LINE_CHARACTERS = 10_000
 _INTERRUPTED = 128 + signal.SIGINT  # the status that shells give to what Ctrl-C ended
 
 root_option = click.option(
@@ -46,16 +47,23 @@ def plain_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
             bad_usage = isinstance(error, SettingsError)
             told = click.UsageError if bad_usage else click.ClickException
-            raise told(str(error)) from None
+            raise told(_plain(error)) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # who read stdout has had enough
                 raise
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(_plain(error)) from None
         except KeyboardInterrupt:
             click.echo("\ninterrupted; what was done so far is kept", err=True)
             sys.exit(_INTERRUPTED)
 
     return wrapper
+
+
+def _plain(error: Exception) -> str:
+    """What an error says, without control characters: it may quote a file or a server."""
+    from skillrouter_mcp.skills import printable
+
+    return "\n".join(printable(line, _LINE_CHARACTERS) for line in str(error).split("\n"))
 
 
 def settings_of(**flags: Any) -> Settings:

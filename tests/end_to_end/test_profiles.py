@@ -71,7 +71,7 @@ def test_a_session_goes_on_with_another_profile(
     command: Callable[..., str],
     owner_now: Callable[[Path], psutil.Process],
 ) -> None:
-    session = dial(home)
+    session = dial(home, SKILLROUTER_LINGER="30")
     session.greet()
     session.find_until(LOGS, _is_found)
     owner = owner_now(home)
@@ -102,12 +102,14 @@ def test_without_a_session_the_next_one_goes_over(
 
 
 def _wire_with(dial: Dial, home: Path, profile: str) -> Wire:
-    wire = dial(home, SKILLROUTER_PROFILE=profile)
+    wire = dial(home, SKILLROUTER_PROFILE=profile, SKILLROUTER_LINGER="30")
     wire.greet()
     return wire
 
 
-def test_servers_may_have_profiles_of_their_own(home: Path, dial: Dial) -> None:
+def test_servers_may_have_profiles_of_their_own(
+    home: Path, dial: Dial, command: Callable[..., str]
+) -> None:
     first = _wire_with(dial, home, "embedded")
     first.find_until(LOGS, _is_found)
     second = _wire_with(dial, home, "whole")
@@ -115,3 +117,11 @@ def test_servers_may_have_profiles_of_their_own(home: Path, dial: Dial) -> None:
     assert "works alone" in second.errors
     first.find_until(LOGS, _is_found)
     assert _profile(home) == "embedded"
+    third = dial(home, SKILLROUTER_LINGER="30")
+    third.greet()
+    third.find_until(LOGS, _is_found)
+    command("models", "use", "judged")
+    first.find_until(LOGS, _is_found)
+    third.find_until(LOGS, _is_found)
+    assert "works alone" in first.errors  # it is set to what the owner has left
+    assert "works alone" not in third.errors

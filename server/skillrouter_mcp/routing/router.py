@@ -110,6 +110,16 @@ class Router:
             router._keeper.start()
         return router
 
+    @property
+    def settings(self) -> Settings:
+        """Those that it was opened with."""
+        return self._settings
+
+    @property
+    def profile(self) -> str:
+        """The name of its profile."""
+        return self._settings.profile
+
     def encoder(self) -> GuardedEncoder:
         """The encoder, its model loaded at the first call.
 
@@ -225,7 +235,8 @@ class Router:
                 read=reading.read,
                 unread_because=reading.trouble,
             )
-        if not (answer.pending or answer.unread_because):
+        unread = ranking.reading is not None and not ranking.reading.read  # for want of time
+        if not (answer.pending or answer.unread_because or unread):
             self._answers.put(query, (limit, roots), snapshot.visible, answer)
         return answer
 

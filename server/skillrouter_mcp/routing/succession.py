@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -25,7 +25,6 @@ from skillrouter_mcp.settings import Settings, SettingsError
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _LOOK_SECONDS = 0.5  # between two looks whether the follower is ready
-_END_SECONDS = 15.0  # for the requests of a router to be answered before it is closed
 
 
 def predecessor(router: Router, settings: Settings) -> Settings | None:
@@ -52,11 +51,28 @@ def open_best(settings: Settings) -> Router:
     """A router for a single request: of the profile that was in use before, for as long as that
     one's vectors are more complete. Raises as `Router.open` does."""
     router = Router.open(settings, keep=False)
-    earlier = predecessor(router, settings)
+    earlier = _opened_predecessor(router, settings, keep=False)
     if earlier is None:
         return router
     router.close()
-    return Router.open(earlier, keep=False)
+    return earlier
+
+
+def _opened_predecessor(router: Router, settings: Settings, *, keep: bool) -> Router | None:
+    """The router of the predecessor, its encoder loaded; None if there is none, or it can't be."""
+    opened = None
+    try:
+        earlier = predecessor(router, settings)
+        if earlier is None:
+            return None
+        opened = Router.open(earlier, keep=keep, attendance=router.library.attendance)
+        opened.encoder()
+    except (SkillRouterError, ModelError) as error:
+        _LOG.warning("the profile before %s cannot answer: %s", settings.profile, error)
+        if opened is not None:
+            opened.close()
+        return None
+    return opened
 
 
 class ClosedError(SkillRouterError):
@@ -81,20 +97,13 @@ class Succession:
         self._answering: Counter[Router] = Counter()
         self._closing = False
         self._complaint = ""
-        self._follower: tuple[Settings, Router] | None = None
-        self._settings, self._router = settings, Router.open(settings)
-        earlier = predecessor(self._router, settings)
+        self._follower: Router | None = None
+        self._using = threading.Lock()
+        self._router = Router.open(settings)
+        earlier = _opened_predecessor(self._router, settings, keep=True)
         if earlier is not None:
-            try:
-                self._router, follower = self._open(earlier), self._router
-            except (SkillRouterError, ModelError) as error:
-                _LOG.warning("profile %s cannot answer meanwhile: %s", earlier.profile, error)
-                return
-            self._settings = earlier
-            self._follow(settings, follower)
-
-    def _open(self, settings: Settings) -> Router:
-        return Router.open(settings, attendance=self._router.library.attendance)
+            follower, self._router = self._router, earlier
+            self._follow(follower)
 
     def use(self, profile: str) -> str:
         """Goes over to a profile as soon as all skills are embedded for it.
@@ -106,72 +115,66 @@ class Succession:
             ModelError: a model of the profile is not there.
             DatabaseError: the index cannot be opened.
         """
-        with self._change:
-            follower = self._follower
-            current = self._settings
-        if profile == current.profile:
-            if follower is not None:
-                self._drop(follower, "")
-            return f"profile {profile} answers."
-        if follower is None or follower[0].profile != profile:
-            wanted = current.model_copy(update={"profile": profile})
-            router = self._open(wanted)
-            if follower is not None:
-                self._drop(follower, "")
-            self._follow(wanted, router)
-        return (
-            f"the skills are being embedded for profile {profile}; until all are, profile "
-            f"{current.profile} answers."
-        )
+        with self._using:
+            with self._change:
+                follower, current = self._follower, self._router
+            if profile == current.profile:
+                if follower is not None:
+                    self._drop(follower)
+                return f"profile {profile} answers."
+            if follower is None or follower.profile != profile:
+                router = Router.open(
+                    current.settings.model_copy(update={"profile": profile}),
+                    attendance=current.library.attendance,
+                )
+                if follower is not None:
+                    self._drop(follower)
+                self._follow(router)
+            return (
+                f"the skills are being embedded for profile {profile}; until all are, profile "
+                f"{current.profile} answers."
+            )
 
-    def _follow(self, settings: Settings, router: Router) -> None:
-        follower = settings, router
+    def _follow(self, follower: Router) -> None:
         with self._change:
             self._follower = follower
             self._complaint = ""
-        threading.Thread(
-            target=self._see_to, args=(follower,), name="succession", daemon=True
-        ).start()
+        _in_background(lambda: self._see_to(follower))
 
-    def _see_to(self, follower: tuple[Settings, Router]) -> None:
+    def _see_to(self, follower: Router) -> None:
         """Waits until the follower has vectors for all skills and its models are loaded."""
-        settings, router = follower
         try:
-            router.prepare()
-            while True:
+            follower.prepare()
+            while not follower.is_in_step():
                 with self._change:
                     if self._follower is not follower or self._closing:
                         return
-                    before = self._settings.profile
-                if router.is_in_step():
-                    break
-                with self._change:
                     self._change.wait(_LOOK_SECONDS)
         except (SkillRouterError, ModelError) as error:
-            _LOG.error("profile %s cannot be used: %s", settings.profile, error)
-            self._drop(follower, f"profile {settings.profile} cannot be used: {error}")
+            _LOG.error("profile %s cannot be used: %s", follower.profile, error)
+            self._drop(follower, f"profile {follower.profile} cannot be used: {error}")
             return
         with self._change:
             if self._follower is not follower or self._closing:
                 return
-            old, self._settings, self._router = self._router, settings, router
-            self._follower = None
-        _LOG.info("profile %s answers from now on, instead of %s", settings.profile, before)
-        self._close(old)
+            before, self._router, self._follower = self._router, follower, None
+        _LOG.info("profile %s answers, instead of %s", follower.profile, before.profile)
+        self._close(before)
 
-    def _drop(self, follower: tuple[Settings, Router], complaint: str) -> None:
+    def _drop(self, follower: Router, complaint: str = "") -> None:
         with self._change:
             if self._follower is not follower:
                 return
             self._follower = None
             self._complaint = complaint
             self._change.notify_all()
-        self._close(follower[1])
+        _in_background(lambda: self._close(follower))  # which ends after the batch at hand
 
     def _close(self, router: Router) -> None:
         """Closes a router that gets no more requests, once those it has are answered."""
         with self._change:
-            self._change.wait_for(lambda: not self._answering[router], _END_SECONDS)
+            self._change.wait_for(lambda: not self._answering[router] or self._closing)
+            del self._answering[router]
         router.close()
 
     @contextmanager
@@ -226,8 +229,12 @@ class Succession:
         with self._change:
             follower = self._follower
         if follower is not None and patience is None:
-            # It may take its turn meanwhile; its vectors are what is waited for.
-            follower[1].bring_in_step(progress, roots=roots)
+            try:
+                follower.bring_in_step(progress, roots=roots)
+            except SkillRouterError:
+                with self._change:
+                    if self._follower is follower:
+                        raise
         return changes
 
     def account(self, roots: Roots | None = None) -> Account:
@@ -250,15 +257,16 @@ class Succession:
         """As `Router.status`, with the profile that answers, how far the one is that is to follow,
         and why one that was to follow does not; empty where there is none."""
         with self._change:
-            follower = self._follower
-            status = {"profile": self._settings.profile, "refused": self._complaint}
+            follower, complaint, profile = self._follower, self._complaint, self._router.profile
         coming = ""
         if follower is not None:
-            left = follower[1].library.pending()
-            coming = f"profile {follower[0].profile} answers once {left} more skills are embedded"
-            if trouble := follower[1].status()["complaint"]:
-                coming += f" ({trouble})"
-        return self._ask(lambda router: router.status()) | status | {"follower": coming}
+            with suppress(SkillRouterError):  # it may be closed just now
+                left = follower.library.pending()
+                coming = f"profile {follower.profile} answers once {left} more skills are embedded"
+                if trouble := follower.status()["complaint"]:
+                    coming += f" ({trouble})"
+        status = self._ask(lambda router: router.status())
+        return status | {"profile": profile, "refused": complaint, "follower": coming}
 
     def close(self) -> None:
         """Closes all routers; requests that are being answered may fail."""
@@ -267,7 +275,7 @@ class Succession:
             follower, self._follower = self._follower, None
             self._change.notify_all()
         if follower is not None:
-            follower[1].close()
+            follower.close()
         self._router.close()
 
     def __enter__(self) -> Succession:
@@ -280,3 +288,7 @@ class Succession:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _in_background(run: Callable[[], None]) -> None:
+    threading.Thread(target=run, name="succession", daemon=True).start()

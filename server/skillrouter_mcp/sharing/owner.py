@@ -64,7 +64,7 @@ class Owner:
         self._profile = profile
         self._linger = linger
         self._change = threading.Condition()
-        self._sessions = 0
+        self._channels: set[Channel] = set()
         self._ending = False
         self._idle_since = time.monotonic() + max(0.0, _FIRST_SESSION_SECONDS - linger)
 
@@ -87,7 +87,7 @@ class Owner:
 
     def _left(self) -> float:
         """Seconds to stay yet if nobody comes."""
-        if self._sessions:
+        if self._channels:
             return math.inf
         return self._idle_since + self._linger - time.monotonic()
 
@@ -111,7 +111,7 @@ class Owner:
             return
         session = _Session(channel, self)
         try:
-            with self._present():
+            with self._present(channel):
                 channel.send(about(self._profile))
                 session.run()
         except ChannelClosedError:
@@ -129,15 +129,23 @@ class Owner:
         self.go_on()
         return self._warm_up.router()
 
-    def use(self, profile: str) -> str:
-        """Goes over to a profile; raises and returns as `Succession.use` does."""
+    def use(self, profile: str, asking: Channel) -> str:
+        """Goes over to a profile; raises and returns as `Succession.use` does.
+
+        All but who asks have to come in anew, since some may be set to another profile.
+        """
         sentence = self.router().use(profile)
-        self._profile = profile
+        with self._change:
+            changed = profile != self._profile
+            self._profile = profile
+            others = self._channels - {asking} if changed else set()
+        for channel in others:
+            channel.close()
         return sentence
 
     def status(self) -> Message:
         """What this process and its router say of themselves."""
-        return {**self.router().status(), "pid": os.getpid(), "sessions": self._sessions}
+        return {**self.router().status(), "pid": os.getpid(), "sessions": len(self._channels)}
 
     def go_on(self) -> None:
         """
@@ -148,16 +156,16 @@ class Owner:
             raise ChannelClosedError
 
     @contextmanager
-    def _present(self) -> Iterator[None]:
+    def _present(self, channel: Channel) -> Iterator[None]:
         with self._change:
             if self._ending:
                 raise ChannelClosedError
-            self._sessions += 1
+            self._channels.add(channel)
         try:
             yield
         finally:
             with self._change:
-                self._sessions -= 1
+                self._channels.discard(channel)
                 self._idle_since = time.monotonic()
                 self._change.notify_all()
 
@@ -203,7 +211,7 @@ class _Session:
             case "status":
                 return {"status": self._owner.status()}
             case "use":
-                return {"use": self._owner.use(message["profile"])}
+                return {"use": self._owner.use(message["profile"], self._channel)}
             case "account":
                 return {"account": asdict(router.account(roots))}
             case "find":

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from skillrouter_mcp.errors import SkillRouterError
+
 if TYPE_CHECKING:
     from tests.server.cli.conftest import Run
 
@@ -52,3 +54,15 @@ def test_an_unknown_profile_is_bad_usage(
     result = run(*arguments, status=2)
     assert result.stderr.startswith("Usage: ")
     assert "there is no profile 'zz'; known are: edge, embedded," in result.stderr
+
+
+def test_a_message_brings_no_escapes_to_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise SkillRouterError("a file says \x1b]0;pwn\x07\nand more")
+
+    monkeypatch.setattr("skillrouter_mcp.settings.load_settings", refuse)
+    result = run("index", status=1)
+    assert "\x1b" not in result.stderr
+    assert result.stderr.endswith("\\x1b]0;pwn\\x07\nand more\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,63 @@ def test_a_profile_whose_model_does_not_load_is_given_up_with_the_reason(
         _until(lambda: "the file is cut short" in routers.status()["refused"])
         assert routers.status() | {"profile": "embedded", "follower": ""} == routers.status()
         assert routers.find(LOGS).matches[0].name == "rotate-logs"
+
+
+def test_several_who_ask_for_a_profile_at_once_get_one(embedded: Settings) -> None:
+    opened: list[Router] = []
+    with Succession(embedded) as routers, ThreadPoolExecutor(4) as pool:
+        opening = Router.open
+
+        def open_and_note(*given: Any, **more: Any) -> Router:
+            opened.append(opening(*given, **more))
+            return opened[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Router, "open", open_and_note)
+            list(pool.map(routers.use, ["other"] * 4))
+        _until(lambda: _answers(routers, "other"))
+    assert len(opened) == 1
+
+
+def test_a_request_that_takes_long_is_answered_by_the_profile_it_was_asked_of(
+    embedded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    find = Router.find
+
+    def find_late(self: Router, *given: Any) -> Any:
+        if given[0] == "late":
+            asked.set()
+            go_on.wait(PATIENCE)
+        return find(self, LOGS)
+
+    monkeypatch.setattr(Router, "find", find_late)
+    with Succession(embedded) as routers, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(routers.find, "late")
+        assert asked.wait(PATIENCE)
+        routers.use("other")
+        _until(lambda: _answers(routers, "other"))
+        go_on.set()
+        assert answer.result().matches[0].name == "rotate-logs"
+
+
+def test_a_profile_before_that_cannot_be_used_does_not_answer(
+    embedded: Settings, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Router.encoder
+
+    def refuse(self: Router) -> Any:
+        if self.profile == "embedded":
+            raise ModelError("the file is damaged")
+        return encoder(self)
+
+    monkeypatch.setattr(Router, "encoder", refuse)
+    other = embedded.model_copy(update={"profile": "other"})
+    with Succession(other) as routers:
+        assert routers.status()["profile"] == "other"
+        assert routers.find(LOGS).pending == 2
+    with open_best(other) as router:
+        assert router.profile == "other"
 
 
 def test_it_can_be_called_back(embedded: Settings, held: threading.Event) -> None:

@@ -150,9 +150,14 @@ def test_it_says_what_stands_in_the_index_and_how_it_is(channel: Channel) -> Non
 
 
 def test_once_told_to_use_a_profile_it_says_that_it_has_that(home: Path, channel: Channel) -> None:
-    assert _ask(channel, "use", profile="r3") == {"use": "r3 is next"}
+    with closing(connect(home)) as other:
+        assert other.receive(PATIENCE) == ABOUT
+        assert _ask(channel, "use", profile="r3") == {"use": "r3 is next"}
+        with pytest.raises(ChannelClosedError):  # it may be set to the one before
+            other.receive(PATIENCE)
     with closing(connect(home)) as other:
         assert other.receive(PATIENCE) == ABOUT | {"profile": "r3"}
+    assert _ask(channel, "use", profile="r3") == {"use": "r3 is next"}
 
 
 def test_who_has_the_index_brought_in_step_is_told_how_far_it_is(channel: Channel) -> None:
