@@ -113,7 +113,7 @@ class Model(_Entry):
     def _comes_from_somewhere(self) -> Model:
         if self.path is not None and (self.repo or self.embedded):
             raise ValueError("path: a file of your own has no repo")
-        if self.path is not None and not self.path.expanduser().is_absolute():
+        if self.path is not None and not _expanded(self.path).is_absolute():
             raise ValueError("path: write it in full, from the root or from ~")
         if self.convert and (not self.repo or self.file or self.sha256):
             raise ValueError("convert: takes a repo, and makes the file; give no file or sha256")
@@ -202,7 +202,9 @@ def _read(path: Path, base: Catalogue) -> Catalogue:
             content: dict[str, Any] = tomllib.load(file)
     except OSError as error:
         raise CatalogueError(f"{path}: can't be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise CatalogueError(f"{path}: not valid TOML (nested too deeply).") from error
+    except ValueError as error:  # an invalid file, or a number that is too long
         raise CatalogueError(f"{path}: not valid TOML ({error}).") from error
     problems = [
         f"{table}: there is no such table; entries are [models.NAME] and [profiles.NAME]"
@@ -270,6 +272,13 @@ def _unfit_profile(profile: Profile, models: dict[str, Model]) -> str | None:
 
 def _is_embedded(catalogue: Catalogue, name: str) -> bool:
     return name in catalogue.models and catalogue.models[name].embedded
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"path: there is no home folder to put for {path.parts[0]}") from None
 
 
 def _check_template(template: str) -> None:

@@ -76,7 +76,7 @@ class Download:
                     "does not help, a proxy or mirror on the way changes it."
                 )
         except OSError as error:
-            raise DownloadError(unwritable(self._folder, error)) from error
+            raise DownloadError(disk_trouble(self._folder, error)) from error
         return part
 
     def forget(self, files: Sequence[RemoteFile]) -> None:
@@ -151,13 +151,14 @@ def require_room(folder: Path, needed: int) -> None:
         )
 
 
-def unwritable(folder: Path, error: OSError) -> str:
-    """What to say of an error while writing into `folder`."""
+def disk_trouble(folder: Path, error: OSError) -> str:
+    """What to say of an error while working in `folder`."""
     if error.errno in _FULL:
         return (
             f"{folder}: the disk is full. Make room and run this again; what was fetched is kept."
         )
-    return f"{folder}: can't be written ({error.strerror or error})."
+    reason = error.strerror or error
+    return f"{error.filename or folder}: can't be read or written ({reason})."
 
 
 def _size(path: Path) -> int:

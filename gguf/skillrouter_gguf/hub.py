@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skillrouter_gguf.errors import ConnectionLostError, DownloadError
 
@@ -43,11 +44,15 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     hf_raise_for_status,
 )
 
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+
 _PROGRAM = "skillrouter-mcp"
 _PARTIAL, _BEYOND_END = 206, 416
 _PASSING = (408, 429, 500, 502, 503, 504)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_USER = re.compile(r"//[^/\s]*@")
 
 
 class BeyondEndError(DownloadError):
@@ -91,36 +96,16 @@ def list_repo(repo: str, revision: str = "") -> Listing:
 
     Raises:
         ConnectionLostError: if the hub can't be reached and nothing is cached.
-        DownloadError: if there is no such repo or commit, or one that must be asked for.
+        DownloadError: if there is no such repo or commit, or one that must be asked for, or if
+            the answer is none of a hub.
     """
     try:
         with _plain_errors(repo):
-            info = HfApi(endpoint=constants.ENDPOINT, library_name=_PROGRAM).model_info(
-                repo,
-                revision=revision or None,
-                files_metadata=True,
-                timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
-            )
+            return _listing(repo, _ask(repo, revision))
     except ConnectionLostError:
         if cached := _cached_listing(repo, revision):
             return cached
         raise
-    files = [
-        RemoteFile(
-            sibling.rfilename,
-            -1 if sibling.size is None else sibling.size,
-            (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id) or "",
-        )
-        for sibling in info.siblings or []
-        if _is_plain(sibling.rfilename)
-    ]
-    known = all(file.size >= 0 and _DIGEST.fullmatch(file.digest) for file in files)
-    if not (known and info.sha and _COMMIT.fullmatch(info.sha)):
-        raise DownloadError(
-            f"{constants.ENDPOINT}/{repo}: the hub does not say which commit and files these are. "
-            "If HF_ENDPOINT is set, see that it leads to a whole mirror of the hub."
-        )
-    return Listing(repo, info.sha, tuple(files))
 
 
 def cached_file(listing: Listing, file: RemoteFile) -> Path | None:
@@ -151,7 +136,7 @@ def stream(listing: Listing, file: RemoteFile, start: int) -> Iterator[tuple[int
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     with (
         _plain_errors(listing.repo, file.name),
-        get_session().stream("GET", url, headers=headers, timeout=timeout) as response,
+        _session().stream("GET", url, headers=headers, timeout=timeout) as response,
     ):
         if response.status_code == _BEYOND_END:
             raise BeyondEndError(
@@ -167,7 +152,55 @@ def stream(listing: Listing, file: RemoteFile, start: int) -> Iterator[tuple[int
 
 def page(repo: str) -> str:
     """Where people read about a repo."""
-    return f"{constants.ENDPOINT}/{repo}"
+    return _without_user(f"{constants.ENDPOINT}/{repo}")
+
+
+def _ask(repo: str, revision: str) -> ModelInfo:
+    """What the hub says of a repo. Raises ValueError if the library can't make sense of it."""
+    _session()  # which the library opens otherwise, and whose trouble is no trouble with a file
+    hub = HfApi(endpoint=constants.ENDPOINT, library_name=_PROGRAM)
+    try:
+        return hub.model_info(
+            repo,
+            revision=revision or None,
+            files_metadata=True,
+            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        )
+    except (AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise ValueError("it does not describe a repo") from error
+
+
+def _listing(repo: str, info: ModelInfo) -> Listing:
+    """The files that the hub names. Raises ValueError unless all is as a hub says it."""
+    if not (isinstance(info.sha, str) and _COMMIT.fullmatch(info.sha)):
+        raise ValueError("it does not say which commit this is")
+    files = map(_remote_file, info.siblings or [])
+    return Listing(repo, info.sha, tuple(file for file in files if _is_plain(file.name)))
+
+
+def _remote_file(sibling: RepoSibling) -> RemoteFile:
+    name, size = sibling.rfilename, sibling.size
+    digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
+    if (
+        isinstance(name, str)
+        and type(size) is int
+        and size >= 0
+        and isinstance(digest, str)
+        and _DIGEST.fullmatch(digest)
+    ):
+        return RemoteFile(name, size, digest)
+    raise ValueError("it does not say which files there are, of which size and digest")
+
+
+def _session() -> httpx2.Client:
+    """The connections to the hub. Raises DownloadError if certificates can't be read."""
+    try:
+        return get_session()
+    except OSError as error:
+        raise DownloadError(
+            f"the certificates can't be read ({error.strerror or error}). See where SSL_CERT_FILE "
+            "and SSL_CERT_DIR lead, or unset them."
+        ) from error
 
 
 def _cached_listing(repo: str, revision: str) -> Listing | None:
@@ -229,8 +262,8 @@ def _plain_errors(repo: str, file: str = "") -> Iterator[None]:
         ) from error
     except (httpx2.InvalidURL, ValueError) as error:
         raise DownloadError(
-            f"{what}: no answer of a Hugging Face hub ({_reason(error)}). Check HF_ENDPOINT and "
-            "the proxy settings."
+            f"{what}: no answer of a Hugging Face hub ({_reason(error)}). Check the proxy "
+            "settings, and if HF_ENDPOINT is set, that it leads to a whole mirror of the hub."
         ) from error
 
 
@@ -247,5 +280,10 @@ def _gone(what: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    lines = _without_user(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _without_user(text: str) -> str:
+    """Addresses without the user and password that they may hold."""
+    return _USER.sub("//", text)

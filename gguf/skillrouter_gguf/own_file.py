@@ -12,6 +12,8 @@ from skillrouter_gguf.model_file import sha256_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from skillrouter_gguf.header import Header, Value
+
 HEAD = "cls.output.weight"
 # By the numbers of llama.cpp's `enum llama_pooling_type`.
 _POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
@@ -28,13 +30,16 @@ def describe_file(path: Path) -> Model:
     Prefixes and languages are not in such files: `model_copy` adds what the user knows of them.
 
     Raises:
-        ModelFileError: if it is no GGUF file, or no model that pools its tokens.
+        ModelFileError: if it is no GGUF file, or no model that pools its tokens, or if a catalogue
+            can't name it.
     """
+    for written in (path, path.resolve()):
+        _require_text(written)
     header = read_header(path)
-    pooling = _POOLINGS.get(int(header.of_model("pooling_type") or 0))
+    pooling = _POOLINGS.get(_whole(header.of_model("pooling_type")))
     if HEAD in header.tensors:
         pooling = "rank"
-    width, context = (int(header.of_model(key) or 0) for key in _SIZES)
+    width, context = (_whole(header.of_model(key)) for key in _SIZES)
     if pooling is None or width < 1 or context < 1:
         raise ModelFileError(
             f"{path}: neither an encoder nor a reranker: a {header.architecture or 'model'} that "
@@ -49,7 +54,7 @@ def describe_file(path: Path) -> Model:
         {
             "name": path.stem,
             "kind": "reranker" if pooling == "rank" else "encoder",
-            "title": header.metadata.get("general.name", path.stem),
+            "title": _text(header, "general.name", path.stem),
             "file": path.name,
             "size": path.stat().st_size,
             "sha256": sha256_of(path),
@@ -57,7 +62,27 @@ def describe_file(path: Path) -> Model:
             "context": min(context, _MOST_TOKENS),
             "pooling": pooling,
             "languages": [_UNKNOWN],
-            "licence": header.metadata.get("general.license", _UNKNOWN),
-            "source": header.metadata.get("general.source.url", _UNKNOWN),
+            "licence": _text(header, "general.license", _UNKNOWN),
+            "source": _text(header, "general.source.url", _UNKNOWN),
         }
     )
+
+
+def _whole(value: Value | None) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _text(header: Header, key: str, default: str) -> str:
+    value = header.metadata.get(key)
+    return value if isinstance(value, str) else default
+
+
+def _require_text(path: Path) -> None:
+    """Raise ModelFileError if `path` can't stand in a catalogue."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise ModelFileError(
+            f"{shown}: the name is not UTF-8, so that no catalogue can hold it. Rename it."
+        ) from None

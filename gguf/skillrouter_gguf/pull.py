@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from skillrouter_gguf import hub
-from skillrouter_gguf.download import Download, digest_of, require_room, unwritable
+from skillrouter_gguf.download import Download, digest_of, disk_trouble, require_room
 from skillrouter_gguf.encoder import Encoder
 from skillrouter_gguf.errors import DownloadError, ModelError, ModelFileError
 from skillrouter_gguf.model_file import sha256_of, verified_path
@@ -198,17 +198,27 @@ def _keep(folder: Path, model: Model, pin: Pin) -> None:
 
 
 def _pin(folder: Path, name: str, pin: Pin) -> None:
-    """Record what is ready, and delete the file that it takes the place of."""
+    """Record what is ready, and delete what was fetched or made before, unless it is in use."""
     before = read_pins(folder).get(name)
     write_pin(folder, name, pin)
-    if before and before.path != pin.path and before.path.parent == folder:
+    if before is None or not before.repo or before.path.parent != folder:
+        return
+    if not any(_is_same(before.path, other.path) for other in read_pins(folder).values()):
         with suppress(OSError):  # who still uses it on Windows keeps it
             before.path.unlink(missing_ok=True)
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether both lead to one file, however they are written."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
 @contextmanager
 def _turn(folder: Path, progress: Progress) -> Iterator[None]:
-    """The only pull into `folder` for now. Raises DownloadError if it can't be written."""
+    """The only pull into `folder` for now. Raises DownloadError for what the system refuses."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK)
@@ -224,4 +234,4 @@ def _turn(folder: Path, progress: Progress) -> Iterator[None]:
         finally:
             lock.release()
     except OSError as error:
-        raise DownloadError(unwritable(folder, error)) from error
+        raise DownloadError(disk_trouble(folder, error)) from error

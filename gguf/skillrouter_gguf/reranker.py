@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _TEMPLATE = "tokenizer.chat_template.rerank"
 # Two chances that add up to less are no chances: the file has no head for its answers.
 _CERTAIN = 0.99
-# Read to learn the pace: long enough that what every text costs besides is a small part of it.
-_SAMPLE = "Merge several PDF files into one and number its pages. " * 8
+# Read to learn the pace, one after the other as far as there is time: the first fetches the
+# weights, and what every text costs besides is a small part of the last.
+_SAMPLES = ("", "Merge", "Merge several PDF files into one and number its pages. " * 8)
 # After so long without a text, a pace that leaves no time for one is measured anew: other processes
 # may have slowed it down.
 _STALE_SECONDS = 60.0
@@ -150,9 +151,22 @@ class Reranker:
             self._measure()
 
     def _measure(self) -> None:
-        self._read(self._pair("", ""))  # the first time, the weights have to be fetched
-        self._pace = Pace()
-        self._read(self._pair("", _SAMPLE))
+        for sample in (_SAMPLES[0], _SAMPLES[-1]):
+            self._pace = Pace()
+            self._read(self._pair("", sample))
+
+    def _measure_again(self, deadline: float) -> None:
+        """Learn the pace anew, from longer and longer texts while they are likely to be done."""
+        measured = False
+        for sample in _SAMPLES:
+            pair = self._pair("", sample)
+            if (fresh := self._fresh(pair)) == 1:  # one token takes far longer than one of many
+                continue
+            if measured and self._pace.expect(fresh) > _until(deadline):
+                break
+            self._pace = Pace()
+            self._read(pair)
+            measured = True
 
     def _has_time(self, pair: IntArray, deadline: float) -> bool:
         """Whether `pair` will have been read in time."""
@@ -164,10 +178,9 @@ class Reranker:
             return True
         if time.monotonic() < self._read_at + _STALE_SECONDS:
             return False
-        sample = len(self._pair("", "")) + len(self._pair("", _SAMPLE))
-        if self._pace.expect(sample) > _until(deadline):
+        if _until(deadline) <= 0:
             return False
-        self._measure()
+        self._measure_again(deadline)
         return self._pace.expect(self._fresh(pair)) <= _until(deadline)
 
     def _pair(self, query: str, document: str) -> IntArray:

@@ -12,10 +12,12 @@ from skillrouter_gguf import describe_file
 from skillrouter_install.errors import InstallError
 from skillrouter_install.files import read_config, write_config
 from skillrouter_mcp.settings import SettingsError, config_file
+from skillrouter_mcp.skills import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_TEXT_CHARACTERS = 2_000
 _DESCRIBED = ("kind", "title", "dimensions", "context", "pooling", "languages", "licence", "source")
 
 
@@ -47,8 +49,9 @@ def entry_for(file: Path) -> str:
     entry = tomlkit.table()
     entry["path"] = str(file.resolve())
     for key in _DESCRIBED:
-        if content[key]:
-            entry[key] = content[key]
+        value = content[key]
+        if value:
+            entry[key] = printable(value, _TEXT_CHARACTERS) if isinstance(value, str) else value
     name = re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_") or "own"
     document = tomlkit.document()
     document["models"] = {name: entry}

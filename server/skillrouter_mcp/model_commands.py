@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skillrouter_gguf import Catalogue, Model, ModelStore
     from skillrouter_gguf.convert import ModelKind, WeightType
 
-_PATH_CHARACTERS = 4_096
+_CHARACTERS = 4_096
 _PROFILE_VARIABLE = "SKILLROUTER_PROFILE"
 
 
@@ -150,7 +150,11 @@ def convert_model(
     """
     from skillrouter_gguf.convert import convert
 
-    asked = template.read() if template else None
+    try:
+        asked = template.read() if template else None
+    except UnicodeDecodeError as error:
+        name = _shown(template.name if template else "")
+        raise click.ClickException(f"{name}: not UTF-8 ({error.reason}).") from None
     found = convert(folder, target, weights, kind=kind, template=asked)
     click.echo(f"{_shown(target)}: {found}, {target.stat().st_size / 1e6:,.1f} MB")
 
@@ -171,8 +175,8 @@ def _accept_licences(wanted: Iterable[Model], yes: bool) -> None:
         if model.free or yes:
             continue
         told = (
-            f"{model.name} comes under the licence {model.licence!r}, which is not a free one: "
-            f"read it at {model.source}"
+            f"{model.name} comes under the licence '{_shown(model.licence)}', which is not a free "
+            f"one: read it at {_shown(model.source)}"
         )
         if not _at_a_terminal():
             raise click.ClickException(f"{told}, and give --yes if you accept it.")
@@ -190,7 +194,7 @@ def _profiles_of(catalogue: Catalogue, name: str) -> list[str]:
     return [profile.name for profile in catalogue.profiles.values() if name in profile.models]
 
 
-def _shown(path: Path | str) -> str:
+def _shown(text: Path | str) -> str:
     from skillrouter_mcp.skills import printable
 
-    return printable(str(path), _PATH_CHARACTERS)
+    return printable(str(text), _CHARACTERS)

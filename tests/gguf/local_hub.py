@@ -55,9 +55,10 @@ class Request:
 
 @dataclass
 class Faults:
-    """What goes wrong, each with the file store only.
+    """What goes wrong, each with the file store only, but for `listing`.
 
     Attributes:
+        listing: changes what is told of a repo.
         cuts: after how many bytes each of the next answers ends without a word.
         stall_after: bytes after which answers hang, until `released`.
         status: answer with it instead of with a file.
@@ -70,6 +71,7 @@ class Faults:
     status: int = 0
     ignore_ranges: bool = False
     damage: Callable[[bytes], bytes] = bytes
+    listing: Callable[[bytes], bytes] = bytes
     released: threading.Event = field(default_factory=threading.Event)
 
 
@@ -210,7 +212,8 @@ class _Hub(_Answers):
             "tags": [],
             "siblings": siblings,
         }
-        self.answer(200, json.dumps(info).encode(), Content_Type="application/json")
+        body = self.hub.faults.listing(json.dumps(info).encode())
+        self.answer(200, body, Content_Type="application/json")
 
     def _resolve(self, name: str, revision: str, path: str) -> None:
         if (repo := self._repo(name, revision)) is None:

@@ -216,6 +216,14 @@ def _with_own(folder: Path, content: str) -> Catalogue:
     return load_catalogue().with_own(path)
 
 
+@pytest.mark.parametrize("value", ["[" * 3_000 + "]" * 3_000, "9" * 5_000])
+def test_a_file_that_no_reader_takes(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text(f"models = {value}", encoding="utf-8")
+    with pytest.raises(CatalogueError, match=r"catalogue\.toml: not valid TOML \("):
+        read_catalogue(path)
+
+
 def test_a_users_own_entries_are_added(tmp_path: Path) -> None:
     catalogue = _with_own(tmp_path, f"[models.small]{ENTRY}[models.own]{OWN_FILE}{PROFILE}")
     assert catalogue.problems == ()
@@ -250,6 +258,10 @@ def test_a_file_of_own_entries_need_not_be_there(tmp_path: Path) -> None:
         (
             f"[models.skillrouter-minilm-l6]{ENTRY}",
             "models.skillrouter-minilm-l6.embedded: only",
+        ),
+        (
+            f"[models.own]{OWN_FILE}".replace("/models", "~nosuchuser"),
+            "models.own.path: there is no home folder to put for ~nosuchuser",
         ),
         (f"[models.small]{ENTRY}embedded = true", "models.small.embedded: only the package's own"),
         (

@@ -90,6 +90,70 @@ def test_a_server_that_is_no_hub(
     assert "Check" in refused(store)
 
 
+_WHOLE = b'"tags": []'
+
+
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [(b"", body) for body in (b"[]", b"null", b'"x"', b"{}", b"<html>", b'{"a":' * 100_000)]
+    + [
+        (_WHOLE, b'"safetensors": "zzz"'),
+        (_WHOLE, b'"transformersInfo": 5'),
+        (_WHOLE, b'"lastModified": "zzz"'),
+    ]
+    + [(b'"siblings": [', b'"siblings": [%s, ' % sibling) for sibling in (b'"x"', b"{}", b"5")]
+    + [
+        (b'"lfs": {', b'"lfs": "a", "before": {'),
+        (b'"lfs": {', b'"lfs": 5, "before": {'),
+        (b'"sha256": "', b'"sha256": 5, "before": "'),
+        (b'"size": ', b'"size": "1", "before": '),
+        (b'"size": ', b'"size": 1.5, "before": '),
+        (b'"size": ', b'"size": true, "before": '),
+        (b'"size": ', b'"size": -1, "before": '),
+        (b'"rfilename": "', b'"rfilename": 5, "before": "'),
+        (b'"rfilename": "', b'"rfilename": null, "before": "'),
+        (b'"sha": "', b'"sha": 5, "before": "'),
+        (b'"sha": "', b'"sha": "main", "before": "'),
+    ],
+)
+def test_answers_that_no_hub_gives(
+    hub: LocalHub, store: ModelStore, told: bytes, instead: bytes
+) -> None:
+    publish(hub)
+    hub.faults.listing = lambda body: body.replace(told, instead) if told else instead
+    said = refused(store)
+    assert said.startswith(f"{hub.endpoint}/tiny/encoder: ")
+    assert "HF_ENDPOINT" in said
+
+
+def test_a_password_in_the_address_of_the_hub_is_not_told(
+    hub: LocalHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = hub.endpoint.replace("//", "//user:secret@")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    assert refused(store).startswith(f"{hub.endpoint}/tiny/encoder: there is no such repo")
+    publish(hub)
+    hub.faults.listing = lambda _: b"{}"
+    assert "secret" not in refused(store)
+    for odd in ("http://user:secret@127.0.0.1:9", "http://user:secret@[", "zz://user:secret@x"):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", odd)
+        assert "secret" not in refused(store)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    hub.faults.listing = bytes
+    assert "secret" not in str(pull(store).said)
+
+
+def test_certificates_that_are_not_there(
+    hub: LocalHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    publish(hub)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    said = refused(store)
+    assert "the certificates can't be read (No such file or directory)" in said
+    assert "SSL_CERT_FILE" in said
+    assert "models: can't be" not in said
+
+
 def test_offline_nothing_is_asked_for(
     hub: LocalHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

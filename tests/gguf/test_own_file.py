@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
     from tests.gguf.tiny_qwen3 import TinyQwen3
 
 FILE = EMBEDDED / "skillrouter-minilm-l6-Q8_0.gguf"
-BERT = {"general.architecture": "bert", "bert.embedding_length": 8, "bert.context_length": 99}
+BERT: dict[str, str | int | float | bool] = {
+    "general.architecture": "bert",
+    "bert.embedding_length": 8,
+    "bert.context_length": 99,
+}
 
 
 def test_an_encoder() -> None:
@@ -71,6 +76,11 @@ def test_what_the_header_says(
         (BERT | {"bert.pooling_type": 0}, "neither an encoder nor a reranker"),
         (BERT | {"bert.pooling_type": 1, "bert.context_length": 0}, "neither an encoder nor"),
         (BERT | {"bert.pooling_type": 4}, r"a reranker without cls\.output\.weight"),
+        (BERT | {"bert.pooling_type": "abc"}, "neither an encoder nor"),
+        (BERT | {"bert.pooling_type": 1.0}, "neither an encoder nor"),
+        (BERT | {"bert.pooling_type": 1, "bert.embedding_length": math.nan}, "neither an encoder"),
+        (BERT | {"bert.pooling_type": 1, "bert.embedding_length": math.inf}, "neither an encoder"),
+        (BERT | {"bert.pooling_type": 1, "bert.context_length": "9"}, "neither an encoder nor"),
     ],
 )
 def test_files_that_are_no_model_for_this(
@@ -80,3 +90,31 @@ def test_files_that_are_no_model_for_this(
     monkeypatch.setattr("skillrouter_gguf.own_file.read_header", lambda _: header)
     with pytest.raises(ModelFileError, match=said):
         describe_file(Path("own.gguf"))
+
+
+def test_what_should_be_text_and_is_none_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "own.gguf").write_bytes(b"anything")
+    keys = ("general.name", "general.license", "general.source.url")
+    header = Header(BERT | {"bert.pooling_type": 1, **dict.fromkeys(keys, 7)}, frozenset())
+    monkeypatch.setattr("skillrouter_gguf.own_file.read_header", lambda _: header)
+    model = describe_file(tmp_path / "own.gguf")
+    assert (model.title, model.licence, model.source) == ("own", "unknown", "unknown")
+
+
+@pytest.mark.parametrize("place", ["g\udcff.gguf", "g\udcff/own.gguf", "link/own.gguf"])
+def test_a_name_that_no_catalogue_can_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    odd = tmp_path / "g\udcff"
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    (tmp_path / "link").symlink_to(odd, target_is_directory=True)
+    (tmp_path / place).write_bytes(b"anything")
+    header = Header(BERT | {"bert.pooling_type": 1}, frozenset())
+    monkeypatch.setattr("skillrouter_gguf.own_file.read_header", lambda _: header)
+    with pytest.raises(ModelFileError, match=r"g.udcff.*: the name is not UTF-8.* Rename it"):
+        describe_file(tmp_path / place)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import threading
 from pathlib import Path
@@ -136,6 +137,19 @@ def test_a_folder_that_can_not_be_written(tmp_path: Path, hub: LocalHub) -> None
         pull(store)
 
 
+def test_trouble_with_a_file_names_it_and_says_what_it_was(
+    hub: LocalHub, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(hub)
+
+    def unreadable(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("skillrouter_gguf.pull.sha256_of", unreadable)
+    part = store.folder / "parts" / f"{hashlib.sha256(tiny_models.encoder()).hexdigest()}.part"
+    assert refused(store) == f"{part}: can't be read or written (Permission denied)."
+
+
 def test_safetensors_are_converted(hub: LocalHub, tmp_path: Path) -> None:
     repo = publish(hub, tiny_models.checkpoint())
     store = tiny_models.store(tmp_path, tiny={**ENCODER, "convert": "Q8_0"})
@@ -249,6 +263,53 @@ def test_a_file_of_the_users_own(tmp_path: Path) -> None:
     assert "no longer the file that was checked as the model own" in not_ready(store, "own")
     pull(store, "own")
     assert store.ready("own").size == len(tiny_models.encoder()) + 1
+
+
+@pytest.mark.parametrize("other", ["file", "repo"])
+def test_a_file_of_the_users_own_among_the_models_stays_when_another_takes_its_place(
+    hub: LocalHub, tmp_path: Path, other: str
+) -> None:
+    publish(hub)
+    own, second = tmp_path / "models" / "own.gguf", tmp_path / "second.gguf"
+    own.parent.mkdir()
+    for path in (own, second):
+        path.write_bytes(tiny_models.encoder())
+    pull(tiny_models.store(tmp_path, tiny={**tiny_models.ENCODER, "path": str(own)}))
+    entry = ENCODER if other == "repo" else {**tiny_models.ENCODER, "path": str(second)}
+    store = tiny_models.store(tmp_path, tiny=entry)
+    pull(store)
+    assert store.path(store.ready("tiny")) != own
+    assert own.read_bytes() == tiny_models.encoder()
+
+
+@pytest.mark.parametrize("spelling", ["models", "models/../models", "link"])
+def test_a_file_that_another_entry_was_pulled_with_stays(
+    hub: LocalHub, store: ModelStore, spelling: str
+) -> None:
+    repo = publish(hub)
+    pull(store)
+    fetched = store.path(store.ready("tiny"))
+    home = store.folder.parent
+    (home / "link").symlink_to(store.folder, target_is_directory=True)
+    own = {**tiny_models.ENCODER, "path": str(home / spelling / fetched.name)}
+    both = tiny_models.store(home, tiny=ENCODER, own=own)
+    pull(both, "own")
+    repo.change("tiny.gguf", tiny_models.encoder() + b"\0")
+    pull(both, newest=True)
+    assert both.path(both.ready("tiny")) != fetched
+    assert fetched.read_bytes() == tiny_models.encoder()
+
+
+def test_a_fetched_file_stays_when_its_own_entry_becomes_the_path_to_it(
+    hub: LocalHub, store: ModelStore
+) -> None:
+    publish(hub)
+    pull(store)
+    fetched = store.path(store.ready("tiny"))
+    path = fetched.parent / ".." / "models" / fetched.name
+    own = tiny_models.store(store.folder.parent, tiny={**tiny_models.ENCODER, "path": str(path)})
+    pull(own)
+    assert own.path(own.ready("tiny")).read_bytes() == tiny_models.encoder()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from skillrouter_gguf import (
 from skillrouter_gguf import reranker as module
 from skillrouter_gguf.convert import convert
 from skillrouter_gguf.llama import LlamaModel
+from skillrouter_gguf.prompt import ChatPrompt
 
 if TYPE_CHECKING:
     from tests.gguf.tiny_bert import TinyBert
@@ -147,11 +148,60 @@ class TestDeadline:
         reranker.warm_up()
         clock.seconds_a_token = 0.01
         long = ["page " * 2_000]  # as much as is read of a text
-        assert len(reranker.score(QUERY, long, deadline=clock.now + 500)) == 0
-        clock.now += 61
         assert len(reranker.score(QUERY, long, deadline=clock.now + 30)) == 0
-        assert len(reranker.score(QUERY, long, deadline=clock.now + 500)) == 1
+        clock.now += 61
         assert len(reranker.score(QUERY, long, deadline=clock.now + 30)) == 1
+        assert reranker._pace.expect(7) == pytest.approx(0.07)
+
+    def test_measuring_anew_takes_no_longer_than_the_shortest_text_beyond_the_deadline(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=100.0)
+        reranker.warm_up()
+        shortest = 100.0 * len(reranker._pair("", ""))
+        for _ in range(5):
+            clock.now += 61
+            began = clock.now
+            assert len(reranker.score(QUERY, DOCUMENTS, deadline=began + 1)) == 0
+            assert began < clock.now < began + 1 + shortest
+        clock.seconds_a_token = 0.001
+        clock.now += 61
+        assert len(reranker.score(QUERY, DOCUMENTS, deadline=clock.now + 30)) == len(DOCUMENTS)
+
+    def test_a_single_token_tells_nothing_of_the_pace(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=1.0)
+        for _ in range(5):  # the shortest text was the last one that was read, or was not
+            clock.now += 61
+            began, count = clock.now, len(clock.after)
+            reranker.score(QUERY, DOCUMENTS, deadline=began + 1)
+            assert len(clock.after) > count
+            assert all(np.diff([began, *clock.after[count:]]) > 1.0)
+
+    def test_a_context_without_room_for_texts_is_no_trouble(
+        self, judge: tuple[TinyQwen3, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tiny, path = judge
+        with Reranker.open(tiny.entry("reranker"), path=path, threads=1) as whole:
+            prompt = whole._prompt
+            assert isinstance(prompt, ChatPrompt)
+            own = len(prompt._opening) + len(prompt._closing)
+        with Reranker.open(tiny.entry("reranker", context=own + 2), path=path, threads=1) as small:
+            clock = _Clock(small, monkeypatch, seconds_a_token=1.0)
+            small.warm_up()
+            clock.now += 61
+            assert len(small.score(QUERY, ["page"], deadline=clock.now + 0.5)) == 0
+
+    def test_without_time_nothing_is_measured_anew(
+        self, reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = _Clock(reranker, monkeypatch, seconds_a_token=1.0)
+        reranker.warm_up()
+        clock.now += 61
+        count = len(clock.after)
+        assert len(reranker.score(QUERY, DOCUMENTS, deadline=clock.now)) == 0
+        assert len(clock.after) == count
 
     def test_waiting_for_another_call_counts(self, reranker: Reranker) -> None:
         with reranker._turn:

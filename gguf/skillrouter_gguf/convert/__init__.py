@@ -100,7 +100,7 @@ def _kind(checkpoint: Checkpoint, config: _Config) -> ModelKind:
     if config.model_type == qwen3.ARCHITECTURE and not checkpoint.has("modules.json"):
         raise ConversionError(
             f"{checkpoint.folder}: there is no modules.json to say whether this is an encoder or a "
-            "reranker. Say which."
+            "reranker. Say which with `--kind encoder|reranker`."
         )
     return "encoder"
 

@@ -13,6 +13,7 @@ import tomlkit
 from tests.gguf import tiny_models
 
 from skillrouter_gguf import describe_file
+from skillrouter_mcp.skills.sanitise import is_plain
 
 if TYPE_CHECKING:
     from tests.gguf.local_hub import LocalHub
@@ -147,6 +148,16 @@ def test_a_licence_that_is_not_free_is_asked_for(
     run("models", "pull", "mine")
 
 
+def test_what_is_asked_of_a_licence_can_do_nothing_to_a_terminal(
+    run: Run, fresh: Path, published: LocalHub
+) -> None:
+    odd = {"licence": "x\x1b[31m\x9b\u202e", "source": "\x9d0;t\x9c\u202e"}
+    _own(fresh, {**ENTRY, "free": False, **odd})
+    refused = run("models", "pull", "mine", status=1).stderr
+    assert r"the licence 'x\x1b[31m\x9b\u202e', which" in refused
+    assert r"read it at \x9d0;t\x9c\u202e, and" in refused
+
+
 def test_a_licence_that_is_not_free_is_accepted_beforehand(
     run: Run, fresh: Path, published: LocalHub
 ) -> None:
@@ -227,6 +238,21 @@ def test_a_file_of_ones_own_is_described_as_an_entry(
     assert f"ready: {own}" in run("models", "list").stdout
 
 
+def test_what_a_file_says_of_itself_can_do_nothing_to_a_terminal(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(tiny_models.encoder())
+    odd = {"title": "\x1b]0;t\x07\x9b31mred", "licence": "x\u202e", "source": "\x9d0;t\x9c"}
+    model = describe_file(own).model_copy(update=odd)
+    monkeypatch.setattr("skillrouter_mcp.model_choice.describe_file", lambda _: model)
+    told = run("models", "describe", str(own)).stdout
+    assert is_plain("".join(told.splitlines()))
+    entry = tomlkit.parse(told).unwrap()["models"]["own"]
+    assert entry["title"] == r"\x1b]0;t\x07\x9b31mred"
+    assert (entry["licence"], entry["source"]) == (r"x\u202e", r"\x9d0;t\x9c")
+
+
 def test_what_is_no_model_is_not_described(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     assert (
@@ -245,6 +271,23 @@ def test_a_checkpoint_is_converted(run: Run, tmp_path: Path) -> None:
     told = run("models", "convert", str(folder), str(target), "--weights", "F32").stdout
     assert told.startswith(f"{target}: encoder, ")
     assert describe_file(target).dimensions == 64
+
+
+def test_a_template_that_is_not_text_is_told(run: Run, tmp_path: Path) -> None:
+    template = tmp_path / "template.txt"
+    template.write_bytes(b"{query} \xff {document}")
+    arguments = (str(tmp_path), str(tmp_path / "x.gguf"), "--template", str(template))
+    done = run("models", "convert", *arguments, status=1)
+    assert f"{template}: not UTF-8" in done.stderr
+
+
+def test_a_checkpoint_that_may_be_either_is_told_how_to_say_which(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    from tests.gguf.tiny_qwen3 import TinyQwen3
+
+    folder = TinyQwen3(tmp_path / "checkpoint", closes=True).write()
+    done = run("models", "convert", str(folder), str(tmp_path / "x.gguf"), status=1)
+    assert "Say which with `--kind encoder|reranker`." in done.stderr
 
 
 def test_what_cannot_be_converted_is_refused_with_a_reason(run: Run, tmp_path: Path) -> None:
