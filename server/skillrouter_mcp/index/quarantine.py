@@ -8,15 +8,14 @@ then embedded with nothing beside it, and the one that ends the process again is
 
 from __future__ import annotations
 
-import faulthandler
 import hashlib
 import json
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ import numpy as np
 from filelock import FileLock
 
 from skillrouter_mcp.index.errors import QuarantinedError
+from skillrouter_mcp.index.quarantine_notes import NOTES, take_left
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +37,6 @@ _LOG = logging.getLogger(__name__)
 _FILE = "quarantine.json"
 _LOCK_FILE = "quarantine.lock"
 _LOCK_SECONDS = 5.0
-_AT_HAND = "engine-{}.crash"
-_CRASHED = ("Fatal Python error", "Windows fatal exception")  # as faulthandler writes it
 
 
 @dataclass(slots=True)
@@ -68,12 +66,10 @@ class Quarantine:
         """
         self._home = home
         self._key = key
-        self._lock = threading.Condition()
-        self._at_hand: list[frozenset[str]] = []
-        self._alone = False
-        self._file: Any = None
-        self._known = self._load().get(key, _Known())
-        self._learn()
+        self._armed = False
+        self._known = self._load()[key]
+        for left in take_left(home):
+            self._accuse(left)
 
     def holds(self, text: str) -> bool:
         """Whether the engine must not see this text."""
@@ -86,7 +82,7 @@ class Quarantine:
     def held(self) -> dict[bytes, float]:
         """SHA-256 of the texts that are kept from the engine, and since when (seconds since the
         epoch); as the file has it, which somebody may have removed."""
-        self._known = self._load().get(self._key, _Known())
+        self._known = self._load()[self._key]
         return {bytes.fromhex(digest): since for digest, since in self._known.held.items()}
 
     @contextmanager
@@ -94,120 +90,82 @@ class Quarantine:
         """The engine is at these texts.
 
         Args:
-            alone: nothing else may be at hand meanwhile; a suspicion ends if all goes well.
+            alone: no engine of this process may have anything else at hand meanwhile; a
+                suspicion ends if all goes well.
         """
         digests = frozenset(map(_digest, texts))
-        with self._lock:
-            self._lock.wait_for(lambda: not self._alone and not (alone and self._at_hand))
-            self._alone = alone
-            self._at_hand.append(digests)
-            self._note()
-        try:
+        with NOTES.noting(self._key, digests, alone=alone):
             yield
-            if alone:
+            if alone and digests & self._known.suspects:
                 self._clear(digests)
-        finally:
-            with self._lock:
-                self._at_hand.remove(digests)
-                self._alone = False
-                self._note()
-                self._lock.notify_all()
 
     def _clear(self, digests: frozenset[str]) -> None:
-        def clear(known: _Known) -> None:
-            known.suspects -= digests
+        def clear(everything: defaultdict[str, _Known]) -> None:
+            everything[self._key].suspects -= digests
 
-        with self._lock:
-            if digests & self._known.suspects:
-                self._change(self._key, clear)
+        self._change(clear)
 
     def arm(self) -> None:
-        """From now on a crash of this process leaves behind what was at hand. Without effect where
-        something else already looks after crashes, or nothing can be written."""
-        if self._file is not None or faulthandler.is_enabled():
-            return
-        with suppress(OSError):
-            path = self._home / _AT_HAND.format(os.getpid())
-            handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_RDWR, 0o600)
-            self._file = os.fdopen(handle, "ab", buffering=0)
-            faulthandler.enable(self._file, all_threads=False)
+        """From now on a crash of this process leaves behind what was at hand, until `close`.
+        Without effect where something else already looks after crashes, or nothing can be
+        written."""
+        if not self._armed:
+            self._armed = True
+            NOTES.arm(self._home)
 
     def close(self) -> None:
         """Ends what `arm` began."""
-        if self._file is not None:
-            faulthandler.disable()
-            self._file.close()
-            self._file = None
-            with suppress(OSError):
-                (self._home / _AT_HAND.format(os.getpid())).unlink()
+        if self._armed:
+            self._armed = False
+            NOTES.disarm(self._home)
 
-    def _note(self) -> None:
-        if self._file is None:
-            return
-        with suppress(OSError):
-            os.ftruncate(self._file.fileno(), 0)
-            if self._at_hand:
-                digests = sorted(frozenset[str]().union(*self._at_hand))
-                note = {"key": self._key, "texts": digests}
-                self._file.write(json.dumps(note).encode() + b"\n")
+    def _accuse(self, left: Mapping[str, set[str]]) -> None:
+        """Holds the text that a process was at when it crashed; suspects them if there were
+        several, whichever engines were at them."""
 
-    def _learn(self) -> None:
-        """Reads what processes that have crashed were at."""
-        for path in self._home.glob(_AT_HAND.format("*")):
-            try:
-                noted, _, rest = path.read_text("utf-8", "replace").partition("\n")
-                crashed = any(word in noted + rest for word in _CRASHED)
-                if not crashed and _runs(path):
-                    continue
-                path.unlink()
-            except OSError:
-                continue
-            if crashed:
-                self._accuse(noted)
-
-    def _accuse(self, noted: str) -> None:
-        try:
-            note = json.loads(noted)
-            key, digests = str(note["key"]), {str(digest) for digest in note["texts"]}
-        except (ValueError, TypeError, KeyError):
-            return
-
-        def accuse(known: _Known) -> None:
-            texts = digests - known.held.keys()
-            if len(texts) == 1:
+        def accuse(everything: defaultdict[str, _Known]) -> None:
+            texts = {key: digests - everything[key].held.keys() for key, digests in left.items()}
+            count = sum(map(len, texts.values()))
+            if count == 1:
                 _LOG.error(
                     "llama.cpp has ended the process over a text, which is kept from it from now "
                     "on; skillrouter-mcp doctor tells which"
                 )
-                known.held.update(dict.fromkeys(texts, time.time()))
-                known.suspects -= texts
             else:
-                _LOG.error("llama.cpp has ended the process over one of %d texts", len(texts))
-                known.suspects |= texts
+                _LOG.error("llama.cpp has ended the process over one of %d texts", count)
+            for key, digests in texts.items():
+                known = everything[key]
+                if count == 1:
+                    known.held.update(dict.fromkeys(digests, time.time()))
+                    known.suspects -= digests
+                else:
+                    known.suspects |= digests
 
-        self._change(key, accuse)
+        self._change(accuse)
 
-    def _change(self, key: str, change: Callable[[_Known], None]) -> None:
+    def _change(self, change: Callable[[defaultdict[str, _Known]], None]) -> None:
         """Changes what is known, in the file too unless that cannot be written."""
         try:
             with FileLock(self._home / _LOCK_FILE, timeout=_LOCK_SECONDS):
                 everything = self._load()
-                change(everything.setdefault(key, _Known()))
+                change(everything)
                 self._save(everything)
         except OSError:
-            everything = {self._key: self._known}
-            change(everything.setdefault(key, _Known()))
-        self._known = everything.get(self._key, _Known())
+            everything = defaultdict(_Known, {self._key: self._known})
+            change(everything)
+        self._known = everything[self._key]
 
-    def _load(self) -> dict[str, _Known]:
+    def _load(self) -> defaultdict[str, _Known]:
         """What the file knows, by key; nothing where it is damaged."""
+        everything: defaultdict[str, _Known] = defaultdict(_Known)
         try:
             sections = json.loads((self._home / _FILE).read_text("utf-8"))
-            return {str(key): _Known.of(section) for key, section in sections.items()}
+            everything |= {str(key): _Known.of(section) for key, section in sections.items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return {}
+            pass
+        return everything
 
-    def _save(self, everything: dict[str, _Known]) -> None:
+    def _save(self, everything: Mapping[str, _Known]) -> None:
         path = self._home / _FILE
         whole = {key: known.section() for key, known in everything.items()}
         draft = path.with_name(f"{_FILE}.{os.getpid()}")
@@ -264,16 +222,3 @@ class GuardedEncoder:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()
-
-
-def _runs(path: Path) -> bool:
-    """Whether the process whose file this is may still be there."""
-    if os.name == "nt":
-        return time.time() - path.stat().st_mtime < 24 * 3600
-    try:
-        os.kill(int(path.stem.rpartition("-")[2]), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OverflowError, PermissionError):
-        return True
-    return True
