@@ -35,9 +35,10 @@ def examine(
     engines = not _is_broken(findings)
     if engines:
         from skillrouter_mcp.health.index import check_index, check_set_aside
-        from skillrouter_mcp.health.model import check_model
+        from skillrouter_mcp.health.model import check_entries, check_model
 
         findings += check_model(settings)
+        findings += check_entries(settings)
         findings += check_index(settings, progress)
         findings += check_set_aside(settings)
         if not _is_broken(findings, "models", "index"):

@@ -1,13 +1,13 @@
-"""Checks of the model of the profile in use."""
+"""Checks of the models of the profile in use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skillrouter_gguf import Encoder, ModelError, check_encoder
+from skillrouter_gguf import Encoder, ModelError, Reranker, check_encoder, check_reranker
 from skillrouter_mcp.health.finding import Finding
 from skillrouter_mcp.health.machine import REINSTALL
-from skillrouter_mcp.routing.models import encoder_of, model_store
+from skillrouter_mcp.routing.models import encoder_of, model_store, reranker_of
 from skillrouter_mcp.settings import Settings, SettingsError
 
 
@@ -38,3 +38,41 @@ def check_model(settings: Settings) -> Iterator[Finding]:
         return
     text = f"{model.name} is whole and embeds a known text to the known vector"
     yield Finding(section="models", check="model", subject=subject, status="ok", text=text)
+    yield from _check_reranker(settings, subject)
+
+
+def _check_reranker(settings: Settings, subject: str) -> Iterator[Finding]:
+    try:
+        model = reranker_of(settings)
+        if model is None:
+            return
+        path = model_store(settings).path(model)
+        with Reranker.open(model, path=path, threads=settings.threads) as reranker:
+            check_reranker(reranker)
+    except ModelError as error:
+        yield Finding(
+            section="models",
+            check="reranker",
+            subject=subject,
+            status="problem",
+            text=str(error),
+            why="the best candidates are not read with the request",
+            remedy=f"skillrouter-mcp models pull {settings.profile}",
+        )
+        return
+    text = f"{model.name} is whole and tells a match from a mismatch"
+    yield Finding(section="models", check="reranker", subject=subject, status="ok", text=text)
+
+
+def check_entries(settings: Settings) -> Iterator[Finding]:
+    """What of the user's own entries for models is left out."""
+    for problem in model_store(settings).catalogue.problems:
+        yield Finding(
+            section="models",
+            check="entry",
+            subject="models.toml",
+            status="problem",
+            text=problem,
+            why="the entry is left out",
+            remedy="mend the entry; `skillrouter-mcp models describe` writes one for a file",
+        )

@@ -8,7 +8,7 @@ import pytest
 import skillrouter_gguf.model_file
 from skillrouter_gguf import Encoder, load_catalogue
 from skillrouter_mcp.health.finding import Finding
-from skillrouter_mcp.health.model import check_model
+from skillrouter_mcp.health.model import check_entries, check_model
 from skillrouter_mcp.settings import load_settings
 
 MODEL = load_catalogue().model("skillrouter-minilm-l6")
@@ -66,3 +66,38 @@ def test_a_model_that_computes_something_else_is_broken(monkeypatch: pytest.Monk
     finding = _check()
     assert finding.status == "broken"
     assert "unrelated" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("profile", "status", "said"),
+    [
+        ("torn", "problem", "the model missing is not here yet"),
+        ("judged", "problem", "judge"),  # its weights are random
+    ],
+)
+def test_a_reranker_that_is_of_no_use_is_a_problem(
+    models_home: Path, profile: str, status: str, said: str
+) -> None:
+    settings = load_settings(home=models_home, profile=profile, threads=1)
+    encoder, reranker = check_model(settings)
+    assert encoder.status == "ok"
+    assert (reranker.check, reranker.status) == ("reranker", status)
+    assert said in reranker.text
+
+
+def test_a_reranker_that_works_is_told(models_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skillrouter_mcp.health.model.check_reranker", lambda _: None)
+    settings = load_settings(home=models_home, profile="judged", threads=1)
+    _, reranker = check_model(settings)
+    assert reranker.status == "ok"
+    assert reranker.text == "judge is whole and tells a match from a mismatch"
+
+
+def test_an_entry_that_is_left_out_is_told(tmp_path: Path) -> None:
+    assert list(check_entries(load_settings(home=tmp_path))) == []
+    (tmp_path / "models.toml").write_text('[models.mine]\nkind = "encoder"\n', encoding="utf-8")
+    findings = list(check_entries(load_settings(home=tmp_path)))
+    assert findings
+    for finding in findings:
+        assert finding.status == "problem"
+        assert "models.mine" in finding.text
