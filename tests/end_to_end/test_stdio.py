@@ -92,7 +92,11 @@ async def test_skills_still_being_embedded_are_found_and_counted(
         write_skill(f"notes-{n}", body=f"Take note number {n} of the meeting.\n" * 60)
     wanted = write_skill("tune-piano", body="Tune the treble strings of a grand piano.\n")
     async with connect() as client:
-        result = await _until(client, "tune a grand piano", lambda r: _index(r)["skills"] == 151)
+        result = await _until(  # they are counted a moment before their words are there
+            client,
+            "tune a grand piano",
+            lambda r: _index(r)["skills"] == 151 and bool(_matches(r)),
+        )
     assert 0 < _index(result)["pending"] <= 151
     assert _matches(result)[0]["path"] == str(wanted)
     assert f"{_index(result)['pending']} of 151 skills" in _text(result)
