@@ -36,7 +36,7 @@ def test_who_closes_the_pipe_early_sees_no_traceback(environment: dict[str, str]
 
 
 def test_interrupted_indexing_keeps_what_it_did(fresh: Path, write_skill: Any) -> None:
-    for n in range(1500):
+    for n in range(400):
         write_skill(f"notes-{n}", body=f"Take note number {n}.\n")
     with subprocess.Popen(
         [COMMAND, "index"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

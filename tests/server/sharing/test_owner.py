@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -302,12 +304,23 @@ def test_it_ends_once_nobody_can_come_in(
     assert "this owner ends" in caplog.text
 
 
+@pytest.fixture
+def _as_before() -> Iterator[None]:
+    """What an owner changes for its whole process is as it was afterwards."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_as_before")
 def test_beside_another_owner_there_is_nothing_to_do(tmp_path: Path) -> None:
     with FileLock(tmp_path / "owner.lock"):
         assert main(tmp_path, "embedded") == 0
     assert not (tmp_path / "owner.sock").exists()
 
 
+@pytest.mark.usefixtures("_as_before")
 def test_a_home_that_cannot_be_used_is_unfit(tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "file").touch()
     assert main(tmp_path / "file", "embedded") == UNFIT
