@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from skillrouter_gguf import CatalogueError, Model, ModelStore, Profile
+from skillrouter_gguf import CatalogueError, Model, ModelFileError, ModelStore, Profile
 from skillrouter_mcp.settings import Settings, SettingsError
 
 
@@ -44,6 +44,22 @@ def reranker_of(settings: Settings) -> Model | None:
     """
     name = profile_of(settings).reranker
     return model_store(settings).ready(name) if name else None
+
+
+def digests_of(settings: Settings) -> tuple[str | None, ...]:
+    """SHA-256 of the files of the profile's models that are here: other ones may be pulled.
+
+    Raises:
+        SettingsError: there is no such profile.
+    """
+    store = model_store(settings)
+    digests = []
+    for name in profile_of(settings).models:
+        try:
+            digests.append(store.ready(name).sha256)
+        except ModelFileError:
+            digests.append(None)
+    return tuple(digests)
 
 
 def engine_key(model: Model) -> str:

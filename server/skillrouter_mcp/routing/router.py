@@ -25,6 +25,7 @@ from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.fusion import Weights, weights_of
 from skillrouter_mcp.routing.guarded_reranker import GuardedReranker
 from skillrouter_mcp.routing.models import (
+    digests_of,
     encoder_of,
     engine_key,
     model_store,
@@ -54,7 +55,11 @@ class IndexProgress(Protocol):
 
 
 class Router:
-    """Finds skills. Open one with `Router.open`, use it from any thread, close it in the end."""
+    """Finds skills. Open one with `Router.open`, use it from any thread, close it in the end.
+
+    Attributes:
+        digests: of its models' files, see `digests_of`.
+    """
 
     def __init__(
         self, library: Library, model: Model, weights: Weights, settings: Settings
@@ -62,6 +67,7 @@ class Router:
         self.library = library
         self._model = model
         self._settings = settings
+        self.digests = digests_of(settings)
         self._quarantine = Quarantine(library.home, engine_key(model))
         library.held = self._quarantine.held
         self._encoder: GuardedEncoder | None = None

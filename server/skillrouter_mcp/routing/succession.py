@@ -18,7 +18,7 @@ from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer
-from skillrouter_mcp.routing.models import encoder_of, model_store
+from skillrouter_mcp.routing.models import digests_of, encoder_of, model_store
 from skillrouter_mcp.routing.router import IndexProgress, Router
 from skillrouter_mcp.settings import Settings, SettingsError
 
@@ -118,21 +118,19 @@ class Succession:
         with self._using:
             with self._change:
                 follower, current = self._follower, self._router
-            if profile == current.profile:
+            wanted = current.settings.model_copy(update={"profile": profile})
+            if _has(current, wanted):
                 if follower is not None:
                     self._drop(follower)
-                return f"profile {profile} answers."
-            if follower is None or follower.profile != profile:
-                router = Router.open(
-                    current.settings.model_copy(update={"profile": profile}),
-                    attendance=current.library.attendance,
-                )
+                return f"Profile {profile} answers."
+            if follower is None or not _has(follower, wanted):
+                router = Router.open(wanted, attendance=current.library.attendance)
                 if follower is not None:
                     self._drop(follower)
                 self._follow(router)
             return (
-                f"the skills are being embedded for profile {profile}; until all are, profile "
-                f"{current.profile} answers."
+                f"The skills are being embedded for profile {profile}; until all are, profile "
+                f"{current.profile} answers{' as it was' * (profile == current.profile)}."
             )
 
     def _follow(self, follower: Router) -> None:
@@ -292,3 +290,8 @@ class Succession:
 
 def _in_background(run: Callable[[], None]) -> None:
     threading.Thread(target=run, name="succession", daemon=True).start()
+
+
+def _has(router: Router, settings: Settings) -> bool:
+    """Whether a router has the profile and the models that these settings mean by now."""
+    return router.profile == settings.profile and router.digests == digests_of(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,14 +66,20 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         (root / name / "SKILL.md").write_text(f"---\nname: {name}\n---\n{body}")
     home.mkdir()
     packaged = load_catalogue().model("skillrouter-minilm-l6")
-    path = EMBEDDED / packaged.file
-    assert packaged.size
-    assert packaged.sha256
-    pin = Pin(path=path, size=packaged.size, sha256=packaged.sha256)
+    path = tmp_path / "prefixed.gguf"
     (home / "models").mkdir()
-    write_pin(home / "models", "prefixed", pin)
+    _put(home, path, (EMBEDDED / packaged.file).read_bytes())
     (home / "models.toml").write_text(_ENTRIES.format(path=path), encoding="utf-8")
     return load_settings(home=home, roots=(root,), threads=1)
+
+
+def _put(home: Path, path: Path, content: bytes) -> None:
+    """Has the model `prefixed` be this file, as pulling it does."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(content)
+    draft.replace(path)
+    digest = hashlib.sha256(content).hexdigest()
+    write_pin(home / "models", "prefixed", Pin(path=path, size=len(content), sha256=digest))
 
 
 def _until(holds: Callable[[], object]) -> None:
@@ -294,11 +301,23 @@ def test_a_profile_before_that_cannot_be_used_does_not_answer(
         assert router.profile == "other"
 
 
+def test_a_profile_whose_model_is_another_by_now_follows_itself(embedded: Settings) -> None:
+    (path,) = embedded.home.parent.glob("prefixed.gguf")
+    with Succession(embedded) as routers:
+        routers.use("other")
+        _until(lambda: _answers(routers, "other"))
+        assert routers.use("other") == "Profile other answers."
+        _put(embedded.home, path, path.read_bytes() + b"\0")
+        assert "profile other answers as it was" in routers.use("other")
+        _until(lambda: routers.use("other") == "Profile other answers.")
+        assert routers.find(LOGS).pending == 0
+
+
 def test_it_can_be_called_back(embedded: Settings, held: threading.Event) -> None:
     with Succession(embedded) as routers:
         routers.use("other")
         assert routers.use("other") == routers.use("other")
-        assert routers.use("embedded") == "profile embedded answers."
+        assert routers.use("embedded") == "Profile embedded answers."
         assert routers.status()["follower"] == ""
 
 

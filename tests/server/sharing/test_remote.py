@@ -211,7 +211,7 @@ def test_with_no_owner_the_next_one_uses_a_profile(settings: Settings) -> None:
 def test_an_owner_is_told_to_use_a_profile_whatever_it_uses(settings: Settings) -> None:
     other = settings.model_copy(update={"profile": "other"})
     with RemoteRouter(settings):
-        assert tell_owner_to_use(other, "embedded") == "profile embedded answers."
+        assert tell_owner_to_use(other, "embedded") == "Profile embedded answers."
         with pytest.raises(OwnerError, match="nonesuch"):
             tell_owner_to_use(settings, "nonesuch")
 
