@@ -18,7 +18,7 @@ from skillrouter_gguf.llama import LlamaModel
 from skillrouter_gguf.model_file import verified_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -42,10 +42,13 @@ class Encoder:
     is in its batch.
     """
 
-    def __init__(self, model: Model, engine: LlamaModel, threads: int) -> None:
+    def __init__(
+        self, model: Model, engine: LlamaModel, threads: int, give_way: Callable[[], None]
+    ) -> None:
         self._model = model
         self._engine = engine
         self._threads = threads
+        self._give_way = give_way
         self._queries = open_context(engine, model.pooling, tokens=model.context, threads=threads)
         self._documents = threading.Lock()
         self._change = threading.Condition()
@@ -53,13 +56,21 @@ class Encoder:
         self._closed = False
 
     @classmethod
-    def open(cls, model: Model, *, path: Path | None = None, threads: int | None = None) -> Encoder:
+    def open(
+        cls,
+        model: Model,
+        *,
+        path: Path | None = None,
+        threads: int | None = None,
+        give_way: Callable[[], None] = lambda: None,
+    ) -> Encoder:
         """Check the model's file and load it.
 
         Args:
             model: an encoder of the catalogue.
             path: its file, if not where the catalogue's files are kept.
             threads: at most so many cores are used; all usable ones by default.
+            give_way: called before each text of a document, to wait for what is more urgent.
 
         Raises:
             ModelFileError: if the file is missing or not what the catalogue says.
@@ -77,7 +88,7 @@ class Encoder:
                     f"{file}: has {engine.dimensions} dimensions and reads {engine.context} "
                     f"tokens; {model.name} should have {model.dimensions} and {model.context}."
                 )
-            return cls(model, engine, threads or usable_cores())
+            return cls(model, engine, threads or usable_cores(), give_way)
         except BaseException:
             engine.close()
             raise
@@ -140,6 +151,7 @@ class Encoder:
                 )
                 try:
                     while not (failed.is_set() or self._closed):
+                        self._give_way()
                         row = waiting.pop()
                         vectors[row] = context.embed(rows[row])
                 except IndexError:

@@ -17,7 +17,7 @@ _MOST_WINDOWS = 3
 _LEAST_CHARACTERS = 200
 _NEAR_CHARACTERS = 40
 _FEW_WORDS = 8  # of a request are read as they are
-_MOST_WORDS = 32
+_LEAST_TOLD, _SHARE_TOLD, _MOST_TOLD = 12, 0.75, 28
 _STOP_WORDS = set(
     re.findall(
         r"\w+",
@@ -48,15 +48,18 @@ def windows(name: str, body: str) -> list[str]:
 
 
 def request(text: str) -> str:
-    """A request as the router reads it: a longer one without stop words, and only its beginning."""
+    """A request as the router reads it: of a longer one, so many words that say something, each
+    once. The router takes the rarest of them, here the first ones stand for those."""
     words = text.split()
     if len(words) <= _FEW_WORDS:
         return text
-    return " ".join(itertools.islice(filter(_says_something, words), _MOST_WORDS)) or text
-
-
-def _says_something(word: str) -> bool:
-    return any(term not in _STOP_WORDS for term in _TERM.findall(word.casefold()))
+    first: dict[tuple[str, ...], str] = {}
+    for word in words:
+        terms = _TERM.findall(word.casefold())
+        if telling := tuple(term for term in terms if term not in _STOP_WORDS):
+            first.setdefault(telling, word)
+    most = min(max(_LEAST_TOLD, round(_SHARE_TOLD * len(first))), _MOST_TOLD)
+    return " ".join(itertools.islice(first.values(), most)) or text
 
 
 def _prose(body: str) -> str:

@@ -78,6 +78,14 @@ class TestVectors:
     def test_queries_and_documents_share_a_space(self, encoder: Encoder) -> None:
         assert np.abs(encoder.encode_queries(TEXTS) - encoder.encode_documents(TEXTS)).max() < 1e-5
 
+    def test_documents_give_way_text_by_text_and_queries_do_not(self) -> None:
+        given: list[int] = []
+        with Encoder.open(MODEL, threads=1, give_way=lambda: given.append(1)) as encoder:
+            encoder.encode_queries(TEXTS)
+            assert not given
+            encoder.encode_documents(TEXTS)
+        assert len(given) >= len(TEXTS)
+
     def test_prefixes_stand_before_the_text(self, encoder: Encoder) -> None:
         changes = {"query_prefix": "query: ", "document_prefix": "passage: "}
         with Encoder.open(MODEL.model_copy(update=changes), threads=1) as prefixed:

@@ -55,14 +55,21 @@ class Keeper:
     is at it already, it only takes over what that one commits.
     """
 
-    def __init__(self, library: Library, encoder: Callable[[], DocumentEncoder]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        encoder: Callable[[], DocumentEncoder],
+        give_way: Callable[[], None] = lambda: None,
+    ) -> None:
         """
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
+            give_way: called before each piece of work that can wait.
         """
         self._library = library
         self._encoder = encoder
+        self._give_way = give_way
         self._stopping = threading.Event()
         self._news = threading.Condition()
         self._scanned: frozenset[Path] | None = None  # the roots that were
@@ -243,6 +250,7 @@ class Keeper:
     def _take_over(self) -> None:
         library = self._library
         before = self._roots_with_skills()
+        self._give_way()
         library.refresh()
         after = self._roots_with_skills()
         if after or before:  # where all is gone, another process may be reading it anew
@@ -271,6 +279,7 @@ class Keeper:
         began = refreshed = time.monotonic()
         cost = 0.0
         for _ in self._library.embed(encoder):
+            self._give_way()
             now = time.monotonic()
             if now - refreshed > cost / _REFRESH_SHARE:
                 self._library.refresh()
@@ -279,6 +288,7 @@ class Keeper:
             hinted = self._wake.is_set() and not self._looks.wait(now)
             if self._stopping.is_set() or hinted or now - began > seconds:
                 break
+            self._give_way()
         self._library.refresh()
 
 

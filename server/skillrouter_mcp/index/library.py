@@ -71,7 +71,6 @@ class Library:
         self.held: Callable[[], Collection[bytes]] = frozenset
         self._borrowing = Borrowing()
         self.attendance = attendance or Attendance(self.roots)
-        self._views: dict[Roots, Snapshot] = {}
         self._wanted: Counter[int] = Counter()
         self._fingerprint = fingerprint
         self._lock = FileLock(home / _LOCK_FILE)
@@ -254,6 +253,10 @@ class Library:
         encoding = Encoding.find(self._database, fingerprint or self._fingerprint)
         return len(self.store.document_ids() if encoding is None else encoding.pending())
 
+    def is_embedded(self) -> bool:
+        """Whether all documents have vectors, and whoever looks for skills sees them."""
+        return not (self.pending() or any(view.pending for view in self._views.values()))
+
     def embed(self, encoder: DocumentEncoder, progress: Progress | None = None) -> Iterator[int]:
         """Embeds what has no vectors, batch by batch; yields how many are left. Only within
         `writing`."""
@@ -299,31 +302,30 @@ class Library:
         if version != self._seen:
             self._words.follow(changed=self._seen is not None)
             self.words.reload()
-            self.snapshot: Snapshot = self._read()
+            self._views = self._read()
             self._seen = version
         return self.snapshot
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What those see who name no roots."""
+        return self._views[self.roots]
 
     def view(self, roots: Roots | None) -> Snapshot:
         """What those see who look for skills in these roots: of the moment of the last refresh, or
         newer."""
-        whole = self.snapshot
-        if roots is None or roots == self.roots:
-            return whole
-        view = self._views.get(roots)
-        if view is None or view.mirror is not whole.mirror:
+        views = self._views
+        view = views.get(self.roots if roots is None else roots)
+        if view is None:
+            assert roots is not None
             visible = np.array(self._requests.visible(roots), np.int64)
-            view = Snapshot.of(visible, whole.mirror)
-            attended = self.attendance.sets()
-            if roots in attended:
-                views = {**self._views, roots: view}
-                self._views = {
-                    roots: views[roots]
-                    for roots in attended
-                    if roots in views and views[roots].mirror is whole.mirror
-                }
+            view = Snapshot.of(visible, self.snapshot.mirror)
+            if roots in self.attendance.sets() and self._views is views:
+                self._views = {**views, roots: view}
         return view
 
-    def _read(self) -> Snapshot:
+    def _read(self) -> dict[Roots, Snapshot]:
+        """What each of those sees who look for skills."""
         with self._database.reading():
             encoding = Encoding.find(self._database, self._fingerprint)
             mirror = (
@@ -331,8 +333,11 @@ class Library:
                 if encoding is None
                 else Mirror.read(encoding, self.snapshot.mirror if self._seen else None)
             )
-            visible = np.array(self.store.visible(self.roots), np.int64)
-        return Snapshot.of(visible, mirror)
+            visible = {
+                roots: np.array(self.store.visible(roots), np.int64)
+                for roots in {self.roots, *self.attendance.sets()}
+            }
+        return {roots: Snapshot.of(ids, mirror) for roots, ids in visible.items()}
 
     def damage(self) -> str:
         """What SQLite's own check finds wrong with the file, empty if nothing."""

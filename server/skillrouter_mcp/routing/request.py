@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from skillrouter_mcp.index.glossary import Reading, load_glossary, readable
 from skillrouter_mcp.index.words import Clause, Neighbours, WordIndex
 
 _MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
-_MOST_CLAUSES = 64
+_MOST_CLAUSES = 32
 _MOST_NEIGHBOURS = 64
 _MOST_LOOKED_INTO = 10_000  # documents, for where in them two terms stand; rare terms come first
 _FEW_WORDS = 8  # are embedded as they are
-_MOST_WORDS = 32  # of a longer request are embedded
+_LEAST_TOLD, _SHARE_TOLD, _MOST_TOLD = 12, 0.75, 28  # of a longer request's words are embedded
 _PAIR_WEIGHT = 0.1
 _GLOSS_WEIGHT = 0.7
 
@@ -83,15 +84,36 @@ def _neighbours(query: str, words: WordIndex) -> tuple[Neighbours, ...]:
 
 
 def _gist(text: str, words: WordIndex) -> str:
-    """A short text as it is; of a long one the first words that say something.
+    """A short text as it is; of a longer one the words that tell most, in their order.
 
     Embedding takes time with every word, and the mean over hundreds of words is near everything.
     """
     said = text.split()
     if len(said) <= _FEW_WORDS:
         return text
-    telling = itertools.islice((word for word in said if words.analyze(word)), _MOST_WORDS)
-    return " ".join(telling) or text
+    worth: dict[int, float] = {}
+    unknown = []
+    for place, terms in _first_said(said, words).items():
+        known = [words.idf(term) for term in terms if words.frequency(term)]
+        if known:
+            worth[place] = max(known)
+        else:
+            unknown.append(place)
+    # A word that no skill holds may be what matters, or noise.
+    middle = statistics.median(worth.values()) if worth else 0.0
+    worth |= dict.fromkeys(unknown, middle)
+    most = min(max(_LEAST_TOLD, round(_SHARE_TOLD * len(worth))), _MOST_TOLD)
+    told = sorted(worth, key=lambda place: (-worth[place], place))[:most]
+    return " ".join(said[place] for place in sorted(told)) or text
+
+
+def _first_said(said: Sequence[str], words: WordIndex) -> dict[int, tuple[str, ...]]:
+    """Where each word stands first that says something, with its terms."""
+    first: dict[tuple[str, ...], int] = {}
+    for place, word in enumerate(said):
+        if terms := tuple(words.analyze(word)):
+            first.setdefault(terms, place)
+    return {place: terms for terms, place in first.items()}
 
 
 def _clauses(query: str, words: WordIndex) -> Counter[Clause]:

@@ -12,13 +12,14 @@ from typing import Protocol
 
 from skillrouter_gguf import Encoder, Model
 from skillrouter_mcp.index.account import Account, account_of
-from skillrouter_mcp.index.attendance import Attendance, Roots
+from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.mirror import Integers
 from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
+from skillrouter_mcp.index.right_of_way import RightOfWay
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.routing.answer import Answer, Match
@@ -62,9 +63,15 @@ class Router:
     """
 
     def __init__(
-        self, library: Library, model: Model, weights: Weights, settings: Settings
+        self,
+        library: Library,
+        model: Model,
+        weights: Weights,
+        settings: Settings,
+        right_of_way: RightOfWay,
     ) -> None:
         self.library = library
+        self._right_of_way = right_of_way
         self._model = model
         self._settings = settings
         self.digests = digests_of(settings)
@@ -88,7 +95,7 @@ class Router:
         settings: Settings | None = None,
         *,
         keep: bool = True,
-        attendance: Attendance | None = None,
+        beside: Router | None = None,
         index: Path | None = None,
     ) -> Router:
         """Opens the index of these settings, or of those in force.
@@ -96,7 +103,8 @@ class Router:
         Args:
             keep: have a thread keep the index in step with the folders. Without it the index is
                 used as it is.
-            attendance: of a router beside which this one works.
+            beside: a router whose requests go before what this one does for its index, and whose
+                sessions' roots it keeps in step.
             index: the folder of the index, if not the home.
 
         Raises:
@@ -109,10 +117,12 @@ class Router:
         weights = weights_of(model, settings.home)
         fingerprint = Fingerprint.of(model)
         home = index or settings.home
+        attendance = beside.library.attendance if beside else None
+        right_of_way = beside._right_of_way if beside else RightOfWay()
         library = Library(home, settings.search_roots(), fingerprint, attendance)
-        router = cls(library, model, weights, settings)
+        router = cls(library, model, weights, settings, right_of_way)
         if keep:
-            router._keeper = Keeper(library, router.encoder)
+            router._keeper = Keeper(library, router.encoder, right_of_way.give_way)
             router._keeper.start()
         return router
 
@@ -135,7 +145,12 @@ class Router:
         with self._encoder_lock:
             if self._encoder is None:
                 path = model_store(self._settings).path(self._model)
-                encoder = Encoder.open(self._model, path=path, threads=self._settings.threads)
+                encoder = Encoder.open(
+                    self._model,
+                    path=path,
+                    threads=self._settings.threads,
+                    give_way=self._right_of_way.give_way,
+                )
                 self._quarantine.arm()
                 self._encoder = GuardedEncoder(encoder, self._quarantine)
             return self._encoder
@@ -180,8 +195,8 @@ class Router:
             self._second_stage.prepare()
 
     def is_in_step(self) -> bool:
-        """Whether all skills that are known have vectors."""
-        return not self.library.pending()
+        """Whether all skills that are known have vectors, which requests see."""
+        return self.library.is_embedded()
 
     def find(self, query: str, limit: int = 5, roots: Roots | None = None) -> Answer:
         """The skills that fit the request, best first, at most `limit`; none where nothing does.
@@ -211,6 +226,10 @@ class Router:
         if limit < 1:
             raise ValueError(f"limit must be 1 or more, not {limit}")
         scanned = self.wait_for_skills(roots)
+        with self._right_of_way:
+            return self._rank(query, limit, roots, scanned=scanned)
+
+    def _rank(self, query: str, limit: int, roots: Roots | None, *, scanned: bool) -> Answer:
         snapshot = self.library.view(roots)
         skills = len(snapshot.visible)
         if not skills:

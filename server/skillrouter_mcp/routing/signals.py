@@ -19,8 +19,8 @@ NEIGHBOURS = "neighbours"
 LEXICAL = (TEXT, SECTION, DESCRIPTION, NEIGHBOURS)
 SIGNALS = (*LEXICAL, LABEL, WINDOW)
 
-_DEPTH = 300  # documents are scored by each kind of words; of these become candidates:
-_CANDIDATES = {TEXT: 100, SECTION: 50, DESCRIPTION: 30, NEIGHBOURS: 30, LABEL: 50}
+_DEPTH = 200  # documents are scored by each kind of words; of these become candidates:
+_CANDIDATES = {TEXT: 50, SECTION: 100, DESCRIPTION: 30, NEIGHBOURS: 20, LABEL: 50}
 _beside = ThreadPoolExecutor(thread_name_prefix="words")  # Tantivy lets go of the interpreter
 _DOUBT = 2.0  # in words: that all of a very short request is found says little
 CAUTION = 4  # a request of which much cannot be read is misread as a whole
@@ -53,15 +53,20 @@ def gather(
         vector: the request's unit vector, None if the encoder can read nothing of it.
     """
     visible, mirror = snapshot.visible, snapshot.mirror
-    searches = {
-        field: _beside.submit(words.search, field, request.clauses, _DEPTH, visible)
-        for field in (SECTION, TEXT, DESCRIPTION)
-    }
+
+    def search(field: str) -> dict[int, float]:
+        return words.search(field, request.clauses, _DEPTH, visible)
+
+    def search_beside() -> dict[str, dict[int, float]]:
+        together = words.search_together(request.neighbours, _DEPTH, visible)
+        return {SECTION: search(SECTION), NEIGHBOURS: together}
+
+    beside = _beside.submit(search_beside)
+    lexical = {TEXT: search(TEXT), DESCRIPTION: search(DESCRIPTION)}
     near = np.zeros(0, np.int64)
     if vector is not None:
         near = mirror.document_ids[mirror.nearest(vector, visible, _CANDIDATES[LABEL])]
-    lexical = {NEIGHBOURS: words.search_together(request.neighbours, _DEPTH, visible)}
-    lexical |= {field: search.result() for field, search in searches.items()}
+    lexical |= beside.result()
     best = [
         np.fromiter(islice(scores, _CANDIDATES[name]), np.int64) for name, scores in lexical.items()
     ]

@@ -65,7 +65,7 @@ def _opened_predecessor(router: Router, settings: Settings, *, keep: bool) -> Ro
         earlier = predecessor(router, settings)
         if earlier is None:
             return None
-        opened = Router.open(earlier, keep=keep, attendance=router.library.attendance)
+        opened = Router.open(earlier, keep=keep, beside=router)
         opened.encoder()
     except (SkillRouterError, ModelError) as error:
         _LOG.warning("the profile before %s cannot answer: %s", settings.profile, error)
@@ -124,7 +124,7 @@ class Succession:
                     self._drop(follower)
                 return f"Profile {profile} answers."
             if follower is None or not _has(follower, wanted):
-                router = Router.open(wanted, attendance=current.library.attendance)
+                router = Router.open(wanted, beside=current)
                 if follower is not None:
                     self._drop(follower)
                 self._follow(router)

@@ -9,6 +9,7 @@ import pytest
 from skillrouter_mcp.health import side_by_side
 from skillrouter_mcp.health.finding import Silence
 from skillrouter_mcp.health.reachability import Reach, check_reach, requests_of
+from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.router import Router
@@ -85,13 +86,16 @@ def test_copies_count_once_and_either_will_do(
 
 @pytest.mark.usefixtures("no_requests")
 def test_skills_without_vectors_are_asked_for(
-    settings: Settings, write_skill: Any, bring_in_step: Callable[[], None]
+    settings: Settings,
+    write_skill: Any,
+    bring_in_step: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     described = _write(write_skill, {"bake": "Bakes bread."})
     bring_in_step()
     with Router.open(settings, keep=False) as router:
-        snapshot = router.library.snapshot
-        router.library.snapshot = replace(snapshot, mirror=Mirror.empty(384))
+        bare = replace(router.library.snapshot, mirror=Mirror.empty(384))
+        monkeypatch.setattr(Library, "snapshot", bare)
         reach = check_reach(router, described, Silence(), 60)
     assert reach == Reach(of=1, clear=0, asked=1, missed=tuple(described))
 

@@ -19,6 +19,7 @@ from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.store import SkillStore
 from skillrouter_mcp.skills import Root
 
 Opener = Callable[..., Library]
@@ -386,6 +387,20 @@ def test_a_view_is_the_same_until_something_changes(
     project("c", "two")
     _step(library, counting)
     assert len(library.view(roots).visible) == 2
+
+
+def test_views_of_attended_roots_are_read_before_anybody_asks(
+    open_library: Opener,
+    counting: Any,
+    project: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roots = (Root(project("b", "one"), "project"),)
+    library = open_library()
+    library.attendance.begin(roots)
+    _step(library, counting)
+    monkeypatch.delattr(SkillStore, "visible")
+    assert len(library.view(roots).visible) == 1
 
 
 def test_roots_are_attended_from_many_threads(open_library: Opener, tmp_path: Path) -> None:

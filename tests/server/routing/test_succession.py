@@ -16,8 +16,11 @@ import pytest
 from skillrouter_gguf import ModelError, load_catalogue
 from skillrouter_gguf.model_file import EMBEDDED
 from skillrouter_gguf.pins import Pin, write_pin
+from skillrouter_mcp.index import right_of_way
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.right_of_way import RightOfWay
 from skillrouter_mcp.routing import succession as module
+from skillrouter_mcp.routing.ranking import Ranker
 from skillrouter_mcp.routing.router import Router
 from skillrouter_mcp.routing.succession import (
     ClosedError,
@@ -282,6 +285,35 @@ def test_a_request_that_takes_long_is_answered_by_the_profile_it_was_asked_of(
         assert answer.result().matches[0].name == "rotate-logs"
 
 
+def test_a_request_goes_before_the_skills_of_the_profile_that_is_to_follow(
+    embedded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on, waiting = threading.Event(), threading.Event(), threading.Event()
+    rank, give_way = Ranker.rank, RightOfWay.give_way
+
+    def rank_late(self: Ranker, *given: Any) -> Any:
+        asked.set()
+        go_on.wait(PATIENCE)
+        return rank(self, *given)
+
+    def told_to_give_way(self: RightOfWay) -> None:
+        waiting.set()
+        give_way(self)
+
+    monkeypatch.setattr(right_of_way, "_PATIENCE", PATIENCE)
+    monkeypatch.setattr(Ranker, "rank", rank_late)
+    monkeypatch.setattr(RightOfWay, "give_way", told_to_give_way)
+    with Succession(embedded) as routers, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(routers.find, LOGS)
+        assert asked.wait(PATIENCE)
+        routers.use("other")
+        assert waiting.wait(PATIENCE)
+        assert "once 2 more" in routers.status()["follower"]
+        go_on.set()
+        assert answer.result().matches[0].name == "rotate-logs"
+        _until(lambda: _answers(routers, "other"))
+
+
 def test_a_profile_before_that_cannot_be_used_does_not_answer(
     embedded: Settings, held: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,8 +329,9 @@ def test_a_profile_before_that_cannot_be_used_does_not_answer(
     with Succession(other) as routers:
         assert routers.status()["profile"] == "other"
         assert routers.find(LOGS).pending == 2
-    with open_best(other) as router:
-        assert router.profile == "other"
+        with open_best(other) as router:
+            assert router.profile == "other"
+        held.set()
 
 
 def test_a_profile_whose_model_is_another_by_now_follows_itself(embedded: Settings) -> None:
