@@ -150,8 +150,10 @@ class Encoder:
                     self._engine, self._model.pooling, tokens=longest, threads=threads
                 )
                 try:
-                    while not (failed.is_set() or self._closed):
+                    while True:
                         self._give_way()
+                        if failed.is_set() or self._closed:
+                            break
                         row = waiting.pop()
                         vectors[row] = context.embed(rows[row])
                 except IndexError:

@@ -28,9 +28,9 @@ _REFRESH_SECONDS = 0.5  # between two looks at what another process has committe
 _SETTLE_SECONDS = 0.1  # for changes that come together
 _RESCAN_SHARE = 0.05  # of the time may go into looks at the folders
 _WATCHED_SHARE = 0.005  # the same while a watch tells of changes and there are none
-_HINTED_SHARE = 0.3  # the same while changes are told of
+_HINTED_SHARE = 0.5  # the same, of processor time, while changes are told of
 _HINTED_SECONDS = 3.0  # of looks may come without a rest between them
-_IN_VAIN = 3  # times as much counts a look that finds nothing, though a change was told of
+_IN_VAIN = 5  # times as much counts a look that finds nothing, though a change was told of
 _REFRESH_SHARE = 0.1  # of the time may go into rereading the index while skills are embedded
 _RETRY_SECONDS = 10.0
 _TURN_SECONDS = 0.1  # in which another process may take its turn at writing
@@ -65,7 +65,7 @@ class Keeper:
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
-            give_way: called before each piece of work that can wait.
+            give_way: called before the index is read again beside requests.
         """
         self._library = library
         self._encoder = encoder
@@ -77,6 +77,7 @@ class Keeper:
         self._complaint = ""
         self._wake = threading.Event()
         self._hurry = threading.Event()
+        self._hinted = False  # whether the next look is one at a change that was told of
         self._looks = Allowance(_HINTED_SHARE, _HINTED_SECONDS, time.monotonic())
         self._watch = Watch(self._wake.set)
         self._unwatched = ""
@@ -166,6 +167,7 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._hinted = self._wake.is_set()
             self._wake.clear()
             self._hurry.clear()
             if self._stopping.is_set():
@@ -217,11 +219,12 @@ class Keeper:
                 return _REFRESH_SECONDS
             if any(order.rebuild for order in orders):
                 self._library.forget()
-            began = time.monotonic()
+            began, busy = time.monotonic(), time.thread_time()
             roots = self._library.attendance.roots()
             changes = self._library.scan(_told_to(orders))
-            cost = time.monotonic() - began
-            self._looks.take(cost if changes else cost * _IN_VAIN, time.monotonic())
+            cost, busy = time.monotonic() - began, time.thread_time() - busy
+            if self._hinted:
+                self._looks.take(busy if changes else busy * _IN_VAIN, time.monotonic())
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
             watched = self._follow([str(root.path) for root in roots], changes.linked)
@@ -229,6 +232,8 @@ class Keeper:
             if self._library.pending():
                 self._embed_for_a_while(pause)
                 return _TURN_SECONDS
+        if watched and not self._watch.settled:
+            return RESCAN_SECONDS
         if watched and not changes:
             return max(WATCHED_RESCAN_SECONDS, cost / _WATCHED_SHARE)
         return pause
@@ -279,16 +284,17 @@ class Keeper:
         began = refreshed = time.monotonic()
         cost = 0.0
         for _ in self._library.embed(encoder):
-            self._give_way()
             now = time.monotonic()
             if now - refreshed > cost / _REFRESH_SHARE:
+                self._give_way()
+                now = time.monotonic()
                 self._library.refresh()
                 refreshed = time.monotonic()
                 cost = refreshed - now
             hinted = self._wake.is_set() and not self._looks.wait(now)
             if self._stopping.is_set() or hinted or now - began > seconds:
                 break
-            self._give_way()
+        self._give_way()
         self._library.refresh()
 
 

@@ -255,7 +255,7 @@ class Library:
 
     def is_embedded(self) -> bool:
         """Whether all documents have vectors, and whoever looks for skills sees them."""
-        return not (self.pending() or any(view.pending for view in self._views.values()))
+        return not (self.pending() or any(view.pending for view in list(self._views.values())))
 
     def embed(self, encoder: DocumentEncoder, progress: Progress | None = None) -> Iterator[int]:
         """Embeds what has no vectors, batch by batch; yields how many are left. Only within
@@ -314,14 +314,14 @@ class Library:
     def view(self, roots: Roots | None) -> Snapshot:
         """What those see who look for skills in these roots: of the moment of the last refresh, or
         newer."""
-        views = self._views
+        views = self._views  # which a refresh replaces, and with it what is added here
         view = views.get(self.roots if roots is None else roots)
         if view is None:
             assert roots is not None
             visible = np.array(self._requests.visible(roots), np.int64)
-            view = Snapshot.of(visible, self.snapshot.mirror)
-            if roots in self.attendance.sets() and self._views is views:
-                self._views = {**views, roots: view}
+            view = Snapshot.of(visible, views[self.roots].mirror)
+            if roots in self.attendance.sets():
+                views[roots] = view
         return view
 
     def _read(self) -> dict[Roots, Snapshot]:

@@ -19,6 +19,7 @@ _MOST_NEIGHBOURS = 64
 _MOST_LOOKED_INTO = 10_000  # documents, for where in them two terms stand; rare terms come first
 _FEW_WORDS = 8  # are embedded as they are
 _LEAST_TOLD, _SHARE_TOLD, _MOST_TOLD = 12, 0.75, 28  # of a longer request's words are embedded
+_LONGEST_TOLD = 200  # characters of a word
 _PAIR_WEIGHT = 0.1
 _GLOSS_WEIGHT = 0.7
 
@@ -104,14 +105,15 @@ def _gist(text: str, words: WordIndex) -> str:
     worth |= dict.fromkeys(unknown, middle)
     most = min(max(_LEAST_TOLD, round(_SHARE_TOLD * len(worth))), _MOST_TOLD)
     told = sorted(worth, key=lambda place: (-worth[place], place))[:most]
-    return " ".join(said[place] for place in sorted(told)) or text
+    return " ".join(said[place][:_LONGEST_TOLD] for place in sorted(told)) or text
 
 
 def _first_said(said: Sequence[str], words: WordIndex) -> dict[int, tuple[str, ...]]:
     """Where each word stands first that says something, with its terms."""
     first: dict[tuple[str, ...], int] = {}
     for place, word in enumerate(said):
-        if terms := tuple(words.analyze(word)):
+        # The word index knows Chinese by pairs of characters, and no longer runs of it.
+        if terms := tuple(words.analyze(word)) or tuple(CJK.findall(word)):
             first.setdefault(terms, place)
     return {place: terms for terms, place in first.items()}
 

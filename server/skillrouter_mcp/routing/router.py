@@ -22,6 +22,7 @@ from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
 from skillrouter_mcp.index.right_of_way import RightOfWay
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
+from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Answer, Match
 from skillrouter_mcp.routing.fusion import Weights, weights_of
 from skillrouter_mcp.routing.guarded_reranker import GuardedReranker
@@ -68,13 +69,14 @@ class Router:
         model: Model,
         weights: Weights,
         settings: Settings,
+        digests: tuple[str | None, ...],
         right_of_way: RightOfWay,
     ) -> None:
         self.library = library
         self._right_of_way = right_of_way
         self._model = model
         self._settings = settings
-        self.digests = digests_of(settings)
+        self.digests = digests
         self._quarantine = Quarantine(library.home, engine_key(model))
         library.held = self._quarantine.held
         self._encoder: GuardedEncoder | None = None
@@ -113,6 +115,7 @@ class Router:
             DatabaseError: the index cannot be opened.
         """
         settings = settings or load_settings()
+        digests = digests_of(settings)  # first: what is pulled meanwhile is then another's
         model = encoder_of(settings)
         weights = weights_of(model, settings.home)
         fingerprint = Fingerprint.of(model)
@@ -120,7 +123,7 @@ class Router:
         attendance = beside.library.attendance if beside else None
         right_of_way = beside._right_of_way if beside else RightOfWay()
         library = Library(home, settings.search_roots(), fingerprint, attendance)
-        router = cls(library, model, weights, settings, right_of_way)
+        router = cls(library, model, weights, settings, digests, right_of_way)
         if keep:
             router._keeper = Keeper(library, router.encoder, right_of_way.give_way)
             router._keeper.start()
@@ -226,10 +229,18 @@ class Router:
         if limit < 1:
             raise ValueError(f"limit must be 1 or more, not {limit}")
         scanned = self.wait_for_skills(roots)
+        words = self.library.words
+        try:
+            with self._right_of_way:
+                return self._rank(query, limit, roots, words, scanned=scanned)
+        except DamagedWordsError:
+            self.library.mend_words(words)
         with self._right_of_way:
-            return self._rank(query, limit, roots, scanned=scanned)
+            return self._rank(query, limit, roots, self.library.words, scanned=scanned)
 
-    def _rank(self, query: str, limit: int, roots: Roots | None, *, scanned: bool) -> Answer:
+    def _rank(
+        self, query: str, limit: int, roots: Roots | None, words: WordIndex, *, scanned: bool
+    ) -> Answer:
         snapshot = self.library.view(roots)
         skills = len(snapshot.visible)
         if not skills:
@@ -237,13 +248,7 @@ class Router:
         known = self._answers.get(query, (limit, roots), snapshot.visible)
         if known is not None:
             return known
-        words = self.library.words
-        try:
-            ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
-        except DamagedWordsError:
-            self.library.mend_words(words)
-            snapshot, words = self.library.view(roots), self.library.words
-            ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
+        ranking = self._ranker.rank(query, snapshot, words, self.encoder(), limit)
         found = [ranked.document_id for ranked in ranking.ranked]
         self.library.want(ranking.unembedded[:_MOST_WANTED])
         places = self.library.locate(found, roots)

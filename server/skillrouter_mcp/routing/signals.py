@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 
@@ -62,10 +62,13 @@ def gather(
         return {SECTION: search(SECTION), NEIGHBOURS: together}
 
     beside = _beside.submit(search_beside)
-    lexical = {TEXT: search(TEXT), DESCRIPTION: search(DESCRIPTION)}
-    near = np.zeros(0, np.int64)
-    if vector is not None:
-        near = mirror.document_ids[mirror.nearest(vector, visible, _CANDIDATES[LABEL])]
+    try:
+        lexical = {TEXT: search(TEXT), DESCRIPTION: search(DESCRIPTION)}
+        near = np.zeros(0, np.int64)
+        if vector is not None:
+            near = mirror.document_ids[mirror.nearest(vector, visible, _CANDIDATES[LABEL])]
+    finally:
+        wait([beside])
     lexical |= beside.result()
     best = [
         np.fromiter(islice(scores, _CANDIDATES[name]), np.int64) for name, scores in lexical.items()

@@ -128,9 +128,10 @@ class Succession:
                 if follower is not None:
                     self._drop(follower)
                 self._follow(router)
+            as_it_was = " as it was" if profile == current.profile else ""
             return (
                 f"The skills are being embedded for profile {profile}; until all are, profile "
-                f"{current.profile} answers{' as it was' * (profile == current.profile)}."
+                f"{current.profile} answers{as_it_was}."
             )
 
     def _follow(self, follower: Router) -> None:

@@ -56,7 +56,12 @@ class _Place:
 
 
 class Watch:
-    """Watches folders until closed; to be used by one thread."""
+    """Watches folders until closed; to be used by one thread.
+
+    Attributes:
+        settled: whether all that is watched was so before the last `follow`, and nothing can have
+            changed unseen just before it.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         """
@@ -67,6 +72,7 @@ class Watch:
         self._files = set(SKILL_NAMES)
         self._observer: Any = None
         self._watches: dict[_Place, Any] = {}
+        self.settled = True
 
     def follow(self, roots: Iterable[str], linked: Iterable[str]) -> str:
         """Watches these folders from now on, and no others.
@@ -81,6 +87,7 @@ class Watch:
         linked = tuple(linked)
         wanted = _places(roots, linked)
         self._files.update(_names(linked))
+        self.settled = wanted <= self._watches.keys()
         for place in self._watches.keys() - wanted:
             self._observer.unschedule(self._watches.pop(place))
         for place in wanted - self._watches.keys():

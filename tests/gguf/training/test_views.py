@@ -32,9 +32,10 @@ def test_texts_are_cut_as_the_router_cuts_them(body: str) -> None:
     assert views.windows(name, body) == [p.text for p in expected if p.view == WINDOW]
 
 
-@pytest.mark.parametrize("times", [1, 4])
-def test_a_request_is_cut_as_the_router_cuts_it(tmp_path: Path, times: int) -> None:
-    text = "It's the valve's turn - and it'll wait for an X-ray of this 2.5 m pipe. " * times
+@pytest.mark.parametrize("count", [1, 12, 50])
+def test_a_request_is_cut_as_the_router_cuts_it(tmp_path: Path, count: int) -> None:
+    text = "It's the valve's turn - and it'll wait for an X-ray of this 2.5 m pipe. " * 2
+    text += " ".join(f"the part{n}" for n in range(count))
 
     cut = views.request(text)
 

@@ -132,12 +132,35 @@ def test_what_changes_without_end_is_not_looked_at_without_end(
     _until(lambda: _state(library) == (1, 0))
     time.sleep(0.3)  # until it waits
     before = len(looks)
+    path.with_name("build").mkdir()  # once at least, whatever the first looks took
+    _until(lambda: len(looks) > before)
+    before = len(looks)
     for n in range(10):
         path.with_name(f"build-{n}").mkdir()
         time.sleep(0.05)
     assert len(looks) == before
     keeping.look()
     _until(lambda: len(looks) > before)
+
+
+def test_what_changes_before_the_watch_begins_is_found(
+    library: Library,
+    keep: Callable[..., Keeper],
+    write_skill: Any,
+    counting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "RESCAN_SECONDS", 0.1)
+    monkeypatch.setattr(keeper, "WATCHED_RESCAN_SECONDS", 10 * PATIENCE)
+    follow = Watch.follow
+
+    def late(self: Watch, *given: Any) -> str:
+        write_skill("one")
+        return follow(self, *given)
+
+    monkeypatch.setattr(Watch, "follow", late)
+    keep(library, lambda: counting)
+    _until(lambda: _state(library) == (1, 0))
 
 
 def test_what_another_process_commits_is_seen_long_before_the_next_look(

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -401,6 +401,33 @@ def test_views_of_attended_roots_are_read_before_anybody_asks(
     _step(library, counting)
     monkeypatch.delattr(SkillStore, "visible")
     assert len(library.view(roots).visible) == 1
+
+
+def test_who_reads_a_view_while_the_index_is_read_anew_does_not_bring_the_old_one_back(
+    open_library: Opener,
+    write_skill: Any,
+    counting: Any,
+    project: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roots = (Root(project("b", "one"), "project"),)
+    library = open_library()
+    _step(library, counting)
+    visible = SkillStore.visible
+
+    def refreshed_meanwhile(self: SkillStore, wanted: Sequence[Root]) -> list[int]:
+        found = visible(self, wanted)
+        if wanted == roots:
+            monkeypatch.setattr(SkillStore, "visible", visible)
+            write_skill("a")
+            _step(library, counting)
+        return found
+
+    library.attendance.begin(roots)
+    monkeypatch.setattr(SkillStore, "visible", refreshed_meanwhile)
+    library.view(roots)
+    assert len(library.snapshot.visible) == 1
+    assert library.is_embedded()
 
 
 def test_roots_are_attended_from_many_threads(open_library: Opener, tmp_path: Path) -> None:

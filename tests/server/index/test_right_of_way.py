@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from skillrouter_mcp.index import right_of_way
 from skillrouter_mcp.index.right_of_way import RightOfWay
 
-PATIENCE = 60.0
+SOON, PATIENCE = 20.0, 3600.0
 
 
 @pytest.fixture
@@ -22,34 +24,46 @@ def way() -> RightOfWay:
 
 
 @pytest.fixture
-def gone(way: RightOfWay) -> Iterator[threading.Event]:
-    """Is set once who has given way goes on."""
-    event = threading.Event()
+def request_(way: RightOfWay) -> Iterator[ExitStack]:
+    """A request that is being answered until this is closed."""
+    with ExitStack() as stack:
+        stack.enter_context(way)
+        yield stack
+
+
+def _gone(way: RightOfWay) -> threading.Event:
+    """Is set once somebody who has begun to give way goes on."""
+    begun, gone = threading.Event(), threading.Event()
 
     def wait() -> None:
+        begun.set()
         way.give_way()
-        event.set()
+        gone.set()
 
-    thread = threading.Thread(target=wait)
-    with way:
-        thread.start()
-        yield event
-    thread.join()
+    threading.Thread(target=wait, daemon=True).start()
+    assert begun.wait(SOON)
+    return gone
 
 
 @pytest.mark.usefixtures("patient")
 def test_without_requests_nobody_waits(way: RightOfWay) -> None:
     with way:
         pass
-    way.give_way()
+    assert _gone(way).wait(SOON)
 
 
 @pytest.mark.usefixtures("patient")
-def test_who_gives_way_waits_for_every_request(way: RightOfWay, gone: threading.Event) -> None:
+def test_who_gives_way_waits_for_every_request(way: RightOfWay, request_: ExitStack) -> None:
     with way:
+        gone = _gone(way)
         assert not gone.wait(0.05)
     assert not gone.wait(0.05)
+    request_.close()
+    assert gone.wait(SOON)
 
 
-def test_beside_a_request_without_end_it_goes_on_after_a_while(gone: threading.Event) -> None:
-    assert gone.wait(PATIENCE)
+@pytest.mark.usefixtures("request_")
+def test_beside_a_request_without_end_it_goes_on_after_a_while(way: RightOfWay) -> None:
+    began = time.monotonic()
+    way.give_way()
+    assert time.monotonic() - began < SOON

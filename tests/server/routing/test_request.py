@@ -131,17 +131,29 @@ def test_of_a_long_request_the_words_that_tell_most_are_embedded(tmp_path: Path)
     words.update([Document(n, f"skill-{n}", "", text) for n, text in enumerate(texts)])
     unknown = [f"unknown{n}" for n in range(40)]
     gist = read_request(" ".join([*common, *unknown, "yeast"]), words, ["en"]).gist.split()
-    assert gist[-1] == "yeast"
-    assert len(gist) == 28
-    assert gist[:-1] == common[:27]  # what nobody knows comes neither before nor after the rest
+    assert gist == [*common[:27], "yeast"]
+    gist = read_request(" ".join([*unknown, *common, "yeast"]), words, ["en"]).gist.split()
+    assert gist == [*unknown[:27], "yeast"]
 
 
 def test_of_few_words_most_are_embedded(tmp_path: Path) -> None:
     words = WordIndex(tmp_path / "words")
     said = [f"word{n}" for n in range(16)]
-    words.update([Document(n, f"skill-{n}", "", " ".join(said[n:])) for n in range(16)])
+    words.update([Document(n, f"skill-{n}", "", " ".join(said[:n])) for n in range(1, 17)])
     assert read_request(" ".join(said[:12]), words, ["en"]).gist.split() == said[:12]
-    assert read_request(" ".join(said), words, ["en"]).gist.split() == said[:12]
+    assert read_request(" ".join(said), words, ["en"]).gist.split() == said[4:]
+
+
+def test_chinese_among_many_words_is_embedded_too(router: Router) -> None:
+    chinese = "请帮我把这个压缩的日志文件定期删除一下谢谢"
+    query = f"please run all of the tests with npm and then {chinese} now"
+    assert chinese in _read(router, query, "multilingual").gist.split()
+
+
+def test_of_a_word_without_end_the_beginning_is_embedded(router: Router) -> None:
+    gist = _read(router, f"decode this for me and tell what it says: {'x.' * 5_000}").gist
+    assert gist.startswith("decode")
+    assert len(gist) < 300
 
 
 def test_of_a_long_request_without_such_words_all_is_embedded(router: Router) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from skillrouter_gguf.model_file import EMBEDDED
 from skillrouter_gguf.pins import Pin, write_pin
 from skillrouter_mcp.index import right_of_way
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.index.right_of_way import RightOfWay
+from skillrouter_mcp.index.quarantine import GuardedEncoder
 from skillrouter_mcp.routing import succession as module
 from skillrouter_mcp.routing.ranking import Ranker
 from skillrouter_mcp.routing.router import Router
@@ -288,28 +288,31 @@ def test_a_request_that_takes_long_is_answered_by_the_profile_it_was_asked_of(
 def test_a_request_goes_before_the_skills_of_the_profile_that_is_to_follow(
     embedded: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, go_on, waiting = threading.Event(), threading.Event(), threading.Event()
-    rank, give_way = Ranker.rank, RightOfWay.give_way
+    asked, go_on, embedding = threading.Event(), threading.Event(), threading.Event()
+    rank, embed = Ranker.rank, GuardedEncoder.encode_documents
 
     def rank_late(self: Ranker, *given: Any) -> Any:
         asked.set()
         go_on.wait(PATIENCE)
         return rank(self, *given)
 
-    def told_to_give_way(self: RightOfWay) -> None:
-        waiting.set()
-        give_way(self)
+    def begin_to_embed(self: GuardedEncoder, texts: Sequence[str]) -> Any:
+        embedding.set()
+        return embed(self, texts)
 
     monkeypatch.setattr(right_of_way, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(Ranker, "rank", rank_late)
-    monkeypatch.setattr(RightOfWay, "give_way", told_to_give_way)
+    monkeypatch.setattr(GuardedEncoder, "encode_documents", begin_to_embed)
     with Succession(embedded) as routers, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(routers.find, LOGS)
         assert asked.wait(PATIENCE)
-        routers.use("other")
-        assert waiting.wait(PATIENCE)
-        assert "once 2 more" in routers.status()["follower"]
-        go_on.set()
+        try:
+            routers.use("other")
+            assert embedding.wait(PATIENCE)
+            time.sleep(0.3)
+            assert "once 2 more" in routers.status()["follower"]
+        finally:
+            go_on.set()
         assert answer.result().matches[0].name == "rotate-logs"
         _until(lambda: _answers(routers, "other"))
 
