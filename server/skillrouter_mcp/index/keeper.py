@@ -231,7 +231,8 @@ class Keeper:
             pause = max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
             if self._library.pending():
                 self._embed_for_a_while(pause)
-                return _TURN_SECONDS
+                if self._library.pending():
+                    return _TURN_SECONDS
         if watched and not self._watch.settled:
             return RESCAN_SECONDS
         if watched and not changes:
