@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import indexing_throughput
+from tests.benchmarks import indexing_throughput, stages
 from tests.benchmarks.machine import Others, describe, load
 from tests.benchmarks.wire import COMMAND, Wire
 
-from skillrouter_mcp.evaluation.records import pool_folder
+from skillrouter_mcp.evaluation.records import pool_folder, read_requests
 
 DATA = Path(__file__).parents[3] / "shared" / "bench"
 HOME = Path.home() / ".cache" / "skillrouter-bench"
@@ -59,6 +59,7 @@ def main() -> None:
     runs = [served(index, requests) for _ in range(arguments.runs)]
     reindexed = reindex(index, arguments.runs)
     throughput = indexing_throughput.measure(pool)
+    worth = stages.measure(read_requests(queries), pool_folder(pool, arguments.home / "eval"))
 
     print(f"{describe()}.")
     print(
@@ -77,6 +78,7 @@ def main() -> None:
     print("|---|---|---|---|")
     for row in rows(report, runs, reindexed, throughput["ratio"]):
         print(f"| {row.what} | {row.measured} | {row.least} | {row.better} |")
+    print(f"\nThe same requests in one process, each way in turn:\n\n{stages.table(worth)}")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def fit(cases: Sequence[Case], columns: list[int]) -> Floats:
 
 
 def report(title: str, cases: Sequence[Case], columns: list[int]) -> dict[str, float]:
-    """Prints and returns cross-validated Hit@1 and Recall@10 by kind of request, in percent."""
+    """Prints and returns cross-validated Hit@1, MRR@10, Recall@10 and Recall@50 by kind of request,
+    in percent."""
     ranks = defaultdict(list)
     for repeat in range(REPEATS):
         for case, rank in cross_validate(cases, columns, repeat):
@@ -48,7 +49,9 @@ def report(title: str, cases: Sequence[Case], columns: list[int]) -> dict[str, f
     figures = {}
     for group, found in sorted(ranks.items()):
         figures[f"{group} hit@1"] = 100 * float(np.mean(np.array(found) < 1))
-        figures[f"{group} recall@10"] = 100 * float(np.mean(np.array(found) < 10))
+        figures[f"{group} mrr@10"] = 100 * float(np.mean([1 / (1 + r) * (r < 10) for r in found]))
+        for depth in (10, 50):
+            figures[f"{group} recall@{depth}"] = 100 * float(np.mean(np.array(found) < depth))
     print(f"{title}: " + ", ".join(f"{name} {figure:.1f}" for name, figure in figures.items()))
     return figures
 

@@ -80,8 +80,8 @@ def test_from_skills_to_a_model_that_llama_cpp_reads(
     capsys.readouterr()
     evaluate.main(
         [
-            *(str(candidate), skills, requests, str(tmp_path / "scratch"), "--full"),
-            *("--validation", str(examples), str(neighbours), "--threads", "1"),
+            *(str(candidate), skills, requests, str(tmp_path / "scratch"), "--threads", "1"),
+            *("--validation", str(examples), str(neighbours), "--views", *evaluate.VIEWS),
         ]
     )
 
@@ -94,6 +94,14 @@ def test_from_skills_to_a_model_that_llama_cpp_reads(
     with tiny_bert.open(file) as served:
         cosines = (served.encode_queries(texts) * Encoder(candidate).encode(texts)).sum(axis=1)
     assert np.all(cosines > 0.99)
+
+
+def test_near_copies_are_held_out_skills_with_the_others_of_their_description() -> None:
+    skills = [
+        corpus.Skill(str(n), f"skill-{n}", description, f"body {n}")
+        for n, description in enumerate(["Sends letters.", "sends\nletters.", "Mends.", "", ""])
+    ]
+    assert evaluate.near_copies(skills, {"0", "2", "3"}) == ({"0"}, {"0", "1"})
 
 
 def test_neighbours_are_like_the_skill_and_not_the_same(
