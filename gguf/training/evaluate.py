@@ -1,13 +1,14 @@
 """Measure how well an encoder's vectors alone find the skills that requests ask for.
 
     python -m training.evaluate MODEL SKILLS.jsonl.gz REQUESTS.jsonl SCRATCH
-    python -m training.evaluate ... --validation EXAMPLES.jsonl NEIGHBOURS.jsonl
+    python -m training.evaluate ... --validation EXAMPLES.jsonl NEIGHBOURS.jsonl [--families]
 
 The second form takes the held-out skills of the training data, with the nearest neighbours of each
-as distractors: for choosing settings. Prints a line of JSON for each view and kind of request:
-`label`, `window` (the best of a skill's), `both` (the sum of those two) and, with --full, `full`
-(label and the beginning of the body as one text). SCRATCH keeps what is embedded: the same command
-again goes on from there.
+as distractors: for choosing settings. With --families, each is to be found among the skills with
+the same description, which only their bodies tell apart. Prints a line of JSON for each view and
+kind of request: `label`, `window` (the best of a skill's), `both` (the sum of those two) and, where
+it is asked for, `full` (label and the beginning of the body as one text). SCRATCH keeps what is
+embedded: the same command again goes on from there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from training.encoder import Encoder
 
 Floats = NDArray[np.float32]
 
+VIEWS = ("label", "window", "both", "full")
 _TOKENS = 256
 _FULL_CHARACTERS = 2_000
 _PART = 500  # texts that are embedded before they are kept
@@ -48,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--validation", type=Path, nargs=2, metavar=("EXAMPLES", "NEIGHBOURS"), default=None
     )
     parser.add_argument("--near", type=int, default=5, help="distractors a skill (%(default)s)")
-    parser.add_argument("--full", action="store_true", help="the view `full` too")
+    parser.add_argument("--families", action="store_true", help="tell near copies apart")
+    parser.add_argument(
+        "--views", nargs="+", choices=VIEWS, default=VIEWS[:-1], help="default: all but full"
+    )
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
     options = parser.parse_args(arguments)
+    if options.families and not options.validation:
+        parser.error("--families needs --validation")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     skills = list(corpus.read_skills(options.skills))
@@ -58,10 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.validation:
         examples, neighbours = options.validation
         asked_for, pool = validation(examples, neighbours, options.near)
+        if options.families:
+            asked_for, pool = near_copies(skills, asked_for)
         skills = [skill for skill in skills if skill.skill_id in pool]
         requests = [each for each in requests if asked_for.issuperset(each.relevant)]
     logging.info("%d requests, %d skills", len(requests), len(skills))
     scores = compare(Encoder(options.model, _TOKENS), skills, requests, options)
+    if options.families:
+        family = {skill.skill_id: _description(skill) for skill in skills}
+        found = [family[skill.skill_id] for skill in skills]
+        for matrix in scores.values():
+            for row, request in zip(matrix, requests, strict=True):
+                row[[each != family[request.relevant[0]] for each in found]] = -1
     for view, matrix in scores.items():
         for line in report(view, matrix, skills, requests):
             sys.stdout.write(f"{json.dumps(line)}\n")
@@ -77,6 +92,25 @@ def validation(examples: Path, neighbours: Path, near: int) -> tuple[set[str], s
     return held_out, pool
 
 
+def near_copies(skills: Sequence[Skill], held_out: set[str]) -> tuple[set[str], set[str]]:
+    """The ids of those held-out skills that share their description with others, and of all that
+    have it."""
+    families: dict[str, set[str]] = {}
+    for skill in skills:
+        families.setdefault(_description(skill), set()).add(skill.skill_id)
+    shared = [
+        family
+        for description, family in families.items()
+        if description and len(family) > 1 and family & held_out
+    ]
+    pool = {skill_id for family in shared for skill_id in family}
+    return pool & held_out, pool
+
+
+def _description(skill: Skill) -> str:
+    return " ".join(skill.description.casefold().split())
+
+
 def compare(
     encoder: Encoder,
     skills: Sequence[Skill],
@@ -86,24 +120,35 @@ def compare(
     """The cosines by view, each of shape (requests, skills)."""
     asked = encoder.encode([request.query for request in requests])
     labels = [views.label(skill.name, skill.description) for skill in skills]
-    windows = [views.windows(skill.name, skill.body) for skill in skills]
-    scratch = options.scratch
-    label = asked @ _embed(encoder, labels, scratch).T
-    every = asked @ _embed(encoder, [text for row in windows for text in row], scratch).T
-    window = np.zeros_like(label)
-    start = 0
-    for place, row in enumerate(windows):
-        if row:
-            window[:, place] = every[:, start : start + len(row)].max(axis=1)
-        start += len(row)
-    scores = {"label": label, "window": window, "both": label + window}
-    if options.full:
+    wanted, scratch = set(options.views), options.scratch
+    scores: dict[str, Floats] = {}
+    if wanted & {"label", "both"}:
+        scores["label"] = asked @ _embed(encoder, labels, scratch).T
+    if wanted & {"window", "both"}:
+        scores["window"] = _best_windows(encoder, asked, skills, scratch)
+    if "both" in wanted:
+        scores["both"] = scores["label"] + scores["window"]
+    if "full" in wanted:
         full = [
             f"{text}\n{skill.body[:_FULL_CHARACTERS]}"
             for text, skill in zip(labels, skills, strict=True)
         ]
         scores["full"] = asked @ _embed(encoder, full, scratch).T
-    return scores
+    return {view: scores[view] for view in VIEWS if view in wanted}
+
+
+def _best_windows(
+    encoder: Encoder, asked: Floats, skills: Sequence[Skill], scratch: Path
+) -> Floats:
+    windows = [views.windows(skill.name, skill.body) for skill in skills]
+    every = asked @ _embed(encoder, [text for row in windows for text in row], scratch).T
+    best = np.zeros((len(asked), len(skills)), np.float32)
+    start = 0
+    for place, row in enumerate(windows):
+        if row:
+            best[:, place] = every[:, start : start + len(row)].max(axis=1)
+        start += len(row)
+    return best
 
 
 def _embed(encoder: Encoder, texts: Sequence[str], scratch: Path) -> Floats:
