@@ -92,7 +92,10 @@ def serve(
         return
     if host is not None or port is not None or names:
         raise click.UsageError("--host, --port and --allow-host go with --http")
-    gc.disable()  # what the SDK's import makes stays for good, and is many objects to look at
+    gc.disable()  # what the imports make stays for good, and is many objects to look at
+    from skillrouter_mcp.sharing.spawning import start_ahead
+
+    spawner = start_ahead()  # it loads beside the SDK, which takes as long
     from skillrouter_mcp.protocol.server import serve as serve_stdio
 
     gc.freeze()
@@ -105,7 +108,7 @@ def serve(
             "Try `skillrouter-mcp find` or `skillrouter-mcp --help`; Ctrl-C ends.",
             err=True,
         )
-    serve_stdio()
+    serve_stdio(spawner)
 
 
 @main.command()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -18,19 +17,14 @@ from pydantic_settings import (
 )
 
 from skillrouter_mcp.errors import SkillRouterError
-from skillrouter_mcp.skills import Root, is_plain, printable
+from skillrouter_mcp.home import absolute, default_home, home_in_force
+from skillrouter_mcp.skills import Root
 
 CONFIG_FILE = "config.toml"
-_MAX_PATH = 4_096
 
 
 class SettingsError(SkillRouterError):
     """A setting cannot be used; the text says which one, where it was set and what it takes."""
-
-
-def default_home() -> Path:
-    """Where index and state live unless `SKILLROUTER_HOME` says otherwise."""
-    return user_data_path("skillrouter", appauthor=False)
 
 
 def config_file(home: str | Path | None = None) -> Path:
@@ -39,9 +33,8 @@ def config_file(home: str | Path | None = None) -> Path:
     Args:
         home: the home folder; by default that of `SKILLROUTER_HOME`, else the usual one.
     """
-    home = home or os.environ.get("SKILLROUTER_HOME") or default_home()
     try:
-        return _absolute(Path(home)) / CONFIG_FILE
+        return home_in_force(home) / CONFIG_FILE
     except ValueError as error:
         raise SettingsError(f"setting 'home' (SKILLROUTER_HOME): {error}") from None
 
@@ -78,12 +71,12 @@ class Settings(BaseSettings):
     @field_validator("roots")
     @classmethod
     def _absolute_roots(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(dict.fromkeys(_absolute(path) for path in value))
+        return tuple(dict.fromkeys(absolute(path) for path in value))
 
     @field_validator("home", "project")
     @classmethod
     def _absolute_path(cls, value: Path | None) -> Path | None:
-        return None if value is None else _absolute(value)
+        return None if value is None else absolute(value)
 
     @classmethod
     def settings_customise_sources(
@@ -130,16 +123,3 @@ def load_settings(**flags: Any) -> Settings:
         ) from None
     except (ValueError, OSError) as error:
         raise SettingsError(f"{CONFIG_FILE} in SKILLROUTER_HOME cannot be read: {error}") from None
-
-
-def _absolute(path: Path) -> Path:
-    if not is_plain(str(path)):
-        raise ValueError(
-            f"{printable(str(path), _MAX_PATH)}: the path has control characters, invisible ones "
-            "or bytes that are not UTF-8; rename the folder"
-        )
-    try:
-        path = path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links

@@ -8,15 +8,18 @@ import pytest
 from filelock import FileLock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psutil import Process
     from tests.end_to_end.conftest import Dial, Wire
 
-# Who imports an engine waits until the file `gate` is there.
+# Who imports what is gated waits until the file `gate` is there.
 GATE = """
 import importlib.abc, os, sys, time
 
 class Gate(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        while name in ("llama_cpp", "apsw", "tantivy") and not os.path.exists(os.environ["GATE"]):
+        while name in os.environ["GATED"].split() and not os.path.exists(os.environ["GATE"]):
             time.sleep(0.01)
 
 sys.meta_path.insert(0, Gate())
@@ -59,13 +62,26 @@ def test_tools_are_listed_before_an_engine_is_imported(
 ) -> None:
     write_skill("rotate-logs")
     gate = tmp_path / "gate"
-    wire = dial(prelude=GATE, GATE=str(gate))
+    wire = dial(prelude=GATE, GATE=str(gate), GATED="llama_cpp apsw tantivy")
     wire.greet()
     asked = wire.begin_find("rotate the logs")
     assert wire.answer(wire.begin("tools/list"))["tools"]
     assert not wire.answered(asked)
     gate.touch()
     assert wire.answer(asked)["structuredContent"]["matches"][0]["name"] == "rotate-logs"
+
+
+def test_the_owner_starts_while_the_server_still_loads(
+    dial: Dial, tmp_path: Path, write_skill: Any, owner_now: Callable[[Path], Process]
+) -> None:
+    write_skill("rotate-logs")
+    gate = tmp_path / "gate"
+    wire = dial(prelude=GATE, GATE=str(gate), GATED="mcp", SKILLROUTER_LINGER="60")
+    owner = owner_now(tmp_path / "home")
+    gate.touch()
+    wire.greet()
+    wire.find_until("rotate the logs", lambda r: r["index"]["skills"] == 1)
+    assert owner_now(tmp_path / "home") == owner
 
 
 def test_a_missing_model_file_is_told_when_it_is_needed(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skillrouter_mcp.index.attendance import Roots
     from skillrouter_mcp.settings import Settings
     from skillrouter_mcp.sharing.finder import SkillFinder
+    from skillrouter_mcp.sharing.spawning import Spawner
 
 INSTRUCTIONS = """\
 skillrouter finds skills: folders with a SKILL.md that tells step by step how a kind of task is \
@@ -175,10 +176,16 @@ async def _start_later(warm_up: WarmUp[SkillFinder]) -> None:
     warm_up.start()
 
 
-def server_of(settings: Settings | None = None, *, ask_for_roots: bool = False) -> SkillServer:
+def server_of(
+    settings: Settings | None = None,
+    spawner: Spawner | None = None,
+    *,
+    ask_for_roots: bool = False,
+) -> SkillServer:
     """The server of a router with these settings, by default those read when it is opened.
 
     Args:
+        spawner: who has started an owner ahead.
         ask_for_roots: whether the client runs on this machine and knows which project is open.
     """
 
@@ -191,7 +198,7 @@ def server_of(settings: Settings | None = None, *, ask_for_roots: bool = False) 
     def open_finder() -> SkillFinder:
         from skillrouter_mcp.sharing.shared import SharedRouter
 
-        return SharedRouter(in_force())
+        return SharedRouter(in_force(), spawner)
 
     return build_server(
         open_finder,
@@ -199,10 +206,13 @@ def server_of(settings: Settings | None = None, *, ask_for_roots: bool = False) 
     )
 
 
-def serve() -> None:
+def serve(spawner: Spawner | None) -> None:
     """Serves over stdin and stdout until the client closes them; logs go to stderr.
+
+    Args:
+        spawner: who has started an owner ahead.
 
     A setting that cannot be used is told to who asks for skills: a client shows no more of a
     server that ends before the handshake than that it failed.
     """
-    server_of(ask_for_roots=True).run("stdio")
+    server_of(spawner=spawner, ask_for_roots=True).run("stdio")

@@ -190,6 +190,15 @@ def connect(home: Path) -> Channel:
         raise ChannelClosedError(str(error)) from error
 
 
+def is_attended(home: Path) -> bool:
+    """Whether somebody waits in the doorway; whoever it is may yet say nothing."""
+    try:
+        _dial(_address(home)).close()
+    except OSError:
+        return False
+    return True
+
+
 def _dial(address: str) -> Connection[bytes, bytes]:
     """A connection that has yet to prove that it may come in, for which it has some seconds."""
     if os.name == "nt":

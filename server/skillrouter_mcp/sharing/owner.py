@@ -1,6 +1,6 @@
 """The owner of an index: a process that holds its models, writes it, and watches the folders.
 
-    python -m skillrouter_mcp.sharing.owner HOME PROFILE
+    python -m skillrouter_mcp.sharing.owner HOME
 
 Servers start it where there is none and ask it through a channel. It ends when there is another
 one, or some time after the last of them has gone.
@@ -302,7 +302,7 @@ def _load_model(router: Succession) -> None:
         router.prepare()
 
 
-def main(home: Path, profile: str) -> int:
+def main(home: Path) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()  # what imports and opening make stays for good, and is many objects to look at
     log_to_stderr(f"%(asctime)s {os.getpid()} %(message)s")
@@ -321,11 +321,17 @@ def main(home: Path, profile: str) -> int:
         _LOG.error("there can be no channel to others: %s", error)
         return UNFIT
     threading.Thread(target=_load_engine, name="engine", daemon=True).start()
-    from skillrouter_mcp.settings import load_settings
+    from skillrouter_mcp.settings import SettingsError, load_settings
 
-    own(load_settings(home=home, profile=profile), doorway)
+    try:
+        settings = load_settings(home=home)
+    except SettingsError as error:
+        _LOG.error("%s", error)
+        doorway.close()
+        return UNFIT
+    own(settings, doorway)
     return 0
 
 
 if __name__ == "__main__":
-    os._exit(main(Path(sys.argv[1]), sys.argv[2]))  # waits for no thread that still computes
+    os._exit(main(Path(sys.argv[1])))  # waits for no thread that still computes

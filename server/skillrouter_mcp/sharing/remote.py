@@ -62,11 +62,17 @@ class RemoteRouter:
     """
 
     def __init__(
-        self, settings: Settings, *, start: bool = True, any_profile: bool = False
+        self,
+        settings: Settings,
+        spawner: Spawner | None = None,
+        *,
+        start: bool = True,
+        any_profile: bool = False,
     ) -> None:
         """Connects to the owner of the index of these settings.
 
         Args:
+            spawner: who has started an owner ahead, perhaps of another home.
             start: whether to start an owner where there is none, now or later.
             any_profile: whether one with another profile will do.
 
@@ -81,8 +87,9 @@ class RemoteRouter:
         self._lock = threading.Lock()
         self._idle: list[Channel] = []
         self._connecting = threading.Lock()
-        self._spawner = Spawner(self._home, self._profile_to_start)
-        self._met = False
+        if spawner is None or spawner.home != self._home:
+            spawner = Spawner(self._home)
+        self._spawner = spawner
         self._closed = threading.Event()
         channel = self._connect()
         if start:
@@ -276,13 +283,7 @@ class RemoteRouter:
                     f"{about.get(key)}, this one {mine}",
                     about,
                 )
-        self._met = True
         return channel
-
-    def _profile_to_start(self) -> str:
-        if self._met:
-            self._profile = _profile_in_force(self._home, self._profile)
-        return self._profile
 
 
 def _profile_in_force(home: Path, known: str) -> str:

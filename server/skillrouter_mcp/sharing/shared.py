@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from skillrouter_mcp.routing.succession import Succession
     from skillrouter_mcp.settings import Settings
     from skillrouter_mcp.sharing.finder import SkillFinder
+    from skillrouter_mcp.sharing.spawning import Spawner
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -30,8 +31,11 @@ class SharedRouter:
     Safe to use from any thread.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, spawner: Spawner | None = None) -> None:
         """
+        Args:
+            spawner: who has started an owner ahead.
+
         Raises:
             DatabaseError: the index cannot be opened.
             ModelError: a model of the profile is not there.
@@ -43,7 +47,7 @@ class SharedRouter:
         self._alone: Succession | None = None
         self._closed = threading.Event()
         try:
-            self._remote = RemoteRouter(settings)
+            self._remote = RemoteRouter(settings, spawner)
         except AloneError as error:
             self._go_alone(error)
 

@@ -7,18 +7,36 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
+from skillrouter_mcp.home import home_in_force
+from skillrouter_mcp.sharing.channel import is_attended
+
 COMMAND = (sys.executable, "-m", "skillrouter_mcp.sharing.owner")
 LOG_FILE = "owner.log"
 _LOCK_FILE = "spawn.lock"
 _MOST_LOG_BYTES = 1_000_000
 _AGAIN_SECONDS = 0.5  # after one was started that found another owner
+
+
+def start_ahead() -> Spawner | None:
+    """Starts the owner for which a server will ask once it has loaded what it needs itself.
+
+    Returns: who has started it, or found that there is one; None where the home cannot be used, as
+    whoever reads the settings will be told.
+    """
+    try:
+        spawner = Spawner(home_in_force())
+    except ValueError:
+        return None
+    with spawner, suppress(UnfitError):
+        if not is_attended(spawner.home):
+            spawner.see_to_it()
+    return spawner
 
 
 class UnfitError(Exception):
@@ -28,13 +46,8 @@ class UnfitError(Exception):
 class Spawner:
     """Within `with` it starts an owner, unless another process is already doing so."""
 
-    def __init__(self, home: Path, profile: Callable[[], str]) -> None:
-        """
-        Args:
-            profile: gives the one that an owner is to be started with.
-        """
-        self._home = home
-        self._profile = profile
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self._lock = FileLock(home / _LOCK_FILE)
         self._child: subprocess.Popen[bytes] | None = None
         self._spawned_at = 0.0
@@ -46,13 +59,13 @@ class Spawner:
             UnfitError: there can be none.
         """
         try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
         except Timeout:
             return
         except (OSError, NotImplementedError) as error:
-            raise UnfitError(f"{self._home} cannot be written: {error}") from None
+            raise UnfitError(f"{self.home} cannot be written: {error}") from None
         if self._is_coming():
             return
         try:
@@ -74,7 +87,7 @@ class Spawner:
         if status > 0 and age < _AGAIN_SECONDS + 10:
             raise UnfitError(
                 f"the process that would hold the models has ended with status {status} "
-                f"(see {self._home / LOG_FILE})"
+                f"(see {self.home / LOG_FILE})"
             )
         return status == 0 and age < _AGAIN_SECONDS
 
@@ -85,17 +98,17 @@ class Spawner:
             apart = {"creationflags": flags}
         with self._log() as log:
             return subprocess.Popen(
-                (*COMMAND, str(self._home), self._profile()),
+                (*COMMAND, str(self.home)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self._home,
+                cwd=self.home,
                 env=os.environ | {"PYTHONSAFEPATH": "1"},
                 **apart,
             )
 
     def _log(self) -> IO[bytes]:
-        path = self._home / LOG_FILE
+        path = self.home / LOG_FILE
         with suppress(OSError):
             if path.stat().st_size > _MOST_LOG_BYTES:
                 path.unlink()

@@ -316,12 +316,21 @@ def _as_before() -> Iterator[None]:
 @pytest.mark.usefixtures("_as_before")
 def test_beside_another_owner_there_is_nothing_to_do(tmp_path: Path) -> None:
     with FileLock(tmp_path / "owner.lock"):
-        assert main(tmp_path, "embedded") == 0
+        assert main(tmp_path) == 0
     assert not (tmp_path / "owner.sock").exists()
 
 
 @pytest.mark.usefixtures("_as_before")
 def test_a_home_that_cannot_be_used_is_unfit(tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "file").touch()
-    assert main(tmp_path / "file", "embedded") == UNFIT
+    assert main(tmp_path / "file") == UNFIT
     assert "cannot be locked" in caplog.text
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_with_a_setting_that_cannot_be_used_it_is_unfit_and_says_which(
+    home: Path, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKILLROUTER_LINGER", "-1")
+    assert main(home) == UNFIT
+    assert "setting 'linger'" in caplog.text

@@ -25,6 +25,7 @@ from skillrouter_mcp.sharing.remote import (
     running_owner,
     tell_owner_to_use,
 )
+from skillrouter_mcp.sharing.spawning import Spawner
 
 PATIENCE = 120.0
 TUNE = "tune the strings of a grand piano"
@@ -127,6 +128,15 @@ def test_an_owner_is_there_again_though_nobody_asks(
         _until(lambda: _has_owner(settings.home))
 
 
+def test_an_owner_that_was_started_ahead_is_the_one_that_is_asked(settings: Settings) -> None:
+    ahead, elsewhere = Spawner(settings.home), Spawner(settings.home / "elsewhere")
+    with ahead:
+        ahead.see_to_it()
+    with RemoteRouter(settings, ahead) as router, RemoteRouter(settings, elsewhere) as other:
+        assert router.find(TUNE).skills == other.find(TUNE).skills == 1
+    assert not elsewhere.home.exists()
+
+
 def test_who_may_start_none_asks_one_that_runs(settings: Settings) -> None:
     with running_owner(settings) as none:
         assert none is None
@@ -154,7 +164,7 @@ def test_an_owner_that_cannot_start_is_told_with_where_to_look(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SKILLROUTER_LINGER", "-1")
-    with pytest.raises(AloneError, match=rf"ended with status 1 .*{settings.home}.*owner\.log"):
+    with pytest.raises(AloneError, match=rf"ended with status 78 .*{settings.home}.*owner\.log"):
         RemoteRouter(settings)
 
 

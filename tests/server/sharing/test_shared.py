@@ -49,7 +49,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def remote(monkeypatch: pytest.MonkeyPatch) -> _Finder:
     remote = _Finder(1)
-    monkeypatch.setattr(shared, "RemoteRouter", lambda _: remote)
+    monkeypatch.setattr(shared, "RemoteRouter", lambda *_: remote)
     return remote
 
 
@@ -75,7 +75,7 @@ def test_the_owner_is_asked_as_long_as_there_is_one(
 def test_where_there_can_be_no_owner_it_works_alone_and_says_so(
     settings: Settings, own: _Finder, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    def refuse(_: Settings) -> None:
+    def refuse(*_: object) -> None:
         raise AloneError("nothing can be written")
 
     monkeypatch.setattr(shared, "RemoteRouter", refuse)
@@ -107,7 +107,7 @@ def test_it_goes_back_to_the_owner_once_there_can_be_one(
     again = threading.Event()
     remote = _Finder(1)
 
-    def connect(_: Settings) -> _Finder:
+    def connect(*_: object) -> _Finder:
         if not again.is_set():
             raise AloneError("it does not answer")
         return remote
@@ -133,7 +133,7 @@ def test_a_request_over_which_its_own_router_was_closed_goes_to_the_owner(
     remote = _Finder(1)
     back = threading.Event()
 
-    def connect(_: Settings) -> _Finder:
+    def connect(*_: object) -> _Finder:
         if not back.is_set():
             raise AloneError("it does not answer")
         return remote
