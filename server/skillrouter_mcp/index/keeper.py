@@ -221,7 +221,8 @@ class Keeper:
                 self._library.forget()
             began, busy = time.monotonic(), time.thread_time()
             roots = self._library.attendance.roots()
-            changes = self._library.scan(_told_to(orders))
+            needed = roots or orders  # else nobody has come yet, or all have left
+            changes = self._library.scan(_told_to(orders)) if needed else Changes()
             cost, busy = time.monotonic() - began, time.thread_time() - busy
             if self._hinted:
                 self._looks.take(busy if changes else busy * _IN_VAIN, time.monotonic())

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from skillrouter_gguf import Model
 from skillrouter_mcp.index import keeper
 from skillrouter_mcp.index.attendance import Roots
+from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import NotKeptError, UnwritableDatabaseError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
@@ -24,6 +26,14 @@ PATIENCE = 60.0
 @pytest.fixture
 def library(open_library: Callable[..., Library]) -> Library:
     return open_library()
+
+
+@pytest.fixture
+def lonely(tmp_path: Path, model: Model) -> Iterator[Library]:
+    """One in whose roots nobody looks for skills yet."""
+    library = Library(tmp_path / "home", (), Fingerprint.of(model))
+    yield library
+    library.close()
 
 
 @pytest.fixture
@@ -66,6 +76,29 @@ def test_roots_are_scanned_once_somebody_asks_for_them(
     assert keeping.wait_for_scan(PATIENCE, project)
     assert _skills(library, project) == 1
     assert _skills(library, library.roots) == 0
+
+
+def test_while_nobody_looks_for_skills_no_folder_is_looked_through(
+    lonely: Library, counting: Any, project: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned: list[Roots] = []
+    scan = Library.scan
+
+    def note(library: Library, *progress: Any) -> Any:
+        scanned.append(library.attendance.roots())
+        return scan(library, *progress)
+
+    monkeypatch.setattr(Library, "scan", note)
+    keeping = Keeper(lonely, lambda: counting)
+    keeping.start()
+    assert keeping.wait_for_scan(PATIENCE, ())
+    assert not scanned
+    lonely.attendance.begin(project)
+    keeping.look()
+    assert keeping.wait_for_scan(PATIENCE, project)
+    keeping.stop()
+    assert _skills(lonely, project) == 1
+    assert scanned[0] == project
 
 
 def test_roots_are_watched_as_long_as_somebody_asks_for_them(
