@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,17 @@ def unpack_roots(packed: Sequence[Sequence[str]]) -> Roots:
 
 
 def pack_answer(answer: Answer) -> dict[str, Any]:
-    return asdict(answer)
+    return _fields(answer) | {"matches": [_fields(match) for match in answer.matches]}
 
 
 def unpack_answer(packed: dict[str, Any]) -> Answer:
     matches = tuple(Match(**match) for match in packed.pop("matches"))
     return Answer(matches=matches, **packed)
+
+
+def _fields(value: Answer | Match) -> dict[str, Any]:
+    # `asdict` would copy all that is in them.
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def unpack_account(packed: dict[str, Any]) -> Account:
