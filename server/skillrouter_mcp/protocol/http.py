@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers
@@ -131,7 +130,7 @@ def serve_http(settings: Settings, address: Address) -> None:
     )
     print(f"skillrouter-mcp serves MCP at {url_of(listener)}", file=sys.stderr)  # noqa: T201
     try:
-        anyio.run(uvicorn.Server(config).serve, [listener])
+        uvicorn.Server(config).run([listener])
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 
