@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = [family[skill.skill_id] for skill in skills]
         for matrix in scores.values():
             for row, request in zip(matrix, requests, strict=True):
-                row[[each != family[request.relevant[0]] for each in found]] = -1
+                row[[each != family[request.relevant[0]] for each in found]] = -np.inf
     for view, matrix in scores.items():
         for line in report(view, matrix, skills, requests):
             sys.stdout.write(f"{json.dumps(line)}\n")

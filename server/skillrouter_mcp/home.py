@@ -41,4 +41,7 @@ def absolute(path: Path) -> Path:
         path = path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"{path}: {error}") from None
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    try:
+        return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    except OSError:
+        raise ValueError(f"{path}: starts from the current folder, which is gone") from None

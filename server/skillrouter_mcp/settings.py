@@ -43,7 +43,11 @@ class Settings(BaseSettings):
     """What can be set. `load_settings` reads it and says what is wrong with a value."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SKILLROUTER_", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix="SKILLROUTER_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        defer_build=False,  # by threads that meet here, as `skillrouter_mcp.protocol` would have it
     )
 
     home: Path = Field(default_factory=default_home)
@@ -90,6 +94,8 @@ class Settings(BaseSettings):
         flags, environment = init_settings(), env_settings()
         home = flags.get("home") or environment.get("home")
         config = TomlConfigSettingsSource(settings_cls, toml_file=config_file(home))
+        if "home" in config.toml_data:
+            raise ValueError("home is where that file lies; SKILLROUTER_HOME says where that is")
         return (init_settings, env_settings, config)
 
     def search_roots(self, projects: Sequence[Path] = ()) -> tuple[Root, ...]:

@@ -44,6 +44,24 @@ def test_flags_win_over_environment_and_environment_over_the_file(
     assert load_settings().roots == (Path("/from-file"),)
 
 
+def test_the_home_is_not_set_in_the_file_that_lies_in_it(tmp_path: Path) -> None:
+    _write_config(tmp_path / "home", 'home = "/elsewhere"\n')
+    with pytest.raises(SettingsError, match="SKILLROUTER_HOME says where that is"):
+        load_settings(home=tmp_path / "home")
+
+
+def test_a_relative_path_where_the_current_folder_is_gone_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(
+        SettingsError, match=r"'home' .*: here: .* the current folder, which is gone"
+    ):
+        load_settings(home=Path("here"))
+
+
 def test_roots_are_joined_as_in_path_and_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKILLROUTER_ROOTS", os.pathsep.join(["/a", "/b", "", "/a"]))
     assert load_settings().roots == (Path("/a"), Path("/b"))

@@ -34,6 +34,7 @@ _LONGEST_SOCKET_PATH = 100  # bytes; macOS takes 103, Linux 107
 _MOST_BYTES = 64_000_000  # of a message
 _WAITING = 64  # connections that nobody has accepted yet
 _HANDSHAKE_SECONDS = 20.0
+_GLANCE_SECONDS = 1.0
 _SEND_SECONDS = 60.0
 
 
@@ -177,7 +178,7 @@ def connect(home: Path) -> Channel:
     connection = None
     try:
         key = (home / _KEY_FILE).read_bytes()
-        connection = _dial(_address(home))
+        connection = _dial(_address(home), _HANDSHAKE_SECONDS)
         answer_challenge(connection, key)
         deliver_challenge(connection, key)
         _be_patient(connection, None)
@@ -191,20 +192,21 @@ def connect(home: Path) -> Channel:
 
 
 def is_attended(home: Path) -> bool:
-    """Whether somebody waits in the doorway; whoever it is may yet say nothing."""
+    """Whether somebody waits in the doorway; whoever it is may yet say nothing. Waits a second at
+    most."""
     try:
-        _dial(_address(home)).close()
+        _dial(_address(home), _GLANCE_SECONDS).close()
     except OSError:
         return False
     return True
 
 
-def _dial(address: str) -> Connection[bytes, bytes]:
-    """A connection that has yet to prove that it may come in, for which it has some seconds."""
+def _dial(address: str, patience: float) -> Connection[bytes, bytes]:
+    """A connection that has yet to prove that it may come in, for which it has so many seconds."""
     if os.name == "nt":
         return Client(address)
     with socket.socket(socket.AF_UNIX) as dialling:
-        _set_patience(dialling, _HANDSHAKE_SECONDS)
+        _set_patience(dialling, patience)
         dialling.connect(address)
         return Connection(dialling.detach())
 

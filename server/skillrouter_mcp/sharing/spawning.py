@@ -33,7 +33,7 @@ def start_ahead() -> Spawner | None:
         spawner = Spawner(home_in_force())
     except ValueError:
         return None
-    with spawner, suppress(UnfitError):
+    with spawner, suppress(UnfitError, RuntimeError):  # there may be no room for a thread
         if not is_attended(spawner.home):
             spawner.see_to_it()
     return spawner
