@@ -30,7 +30,8 @@ def absolute(path: Path) -> Path:
     """A path that was set, from the root of the file system, links left as they are.
 
     Raises:
-        ValueError: it holds what could not be shown, or names a home that nobody has.
+        ValueError: it holds what could not be shown, names a user that there is not, or starts from
+            a current folder that is gone.
     """
     if not is_plain(str(path)):
         raise ValueError(
