@@ -70,12 +70,9 @@ def _prose(body: str) -> str:
 
 def _lines(text: str) -> list[str]:
     """The lines that say something, without marks, links and addresses."""
-    tidied = (_tidy(line) for line in text.split("\n") if not _RULE.match(line))
-    return [line for line in tidied if line]
-
-
-def _tidy(line: str) -> str:
-    return _MARKS.sub(" ", _ADDRESS.sub("", _LINK.sub(r"\1", line))).strip()
+    told = "\n".join(line for line in text.split("\n") if not _RULE.match(line))
+    tidied = _MARKS.sub(" ", _ADDRESS.sub("", _LINK.sub(r"\1", told)))
+    return [line for each in tidied.split("\n") if (line := each.strip())]
 
 
 def _windows(lines: list[str]) -> list[str]:
