@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HELD = b"held:"  # before the digest of a text that was kept from the encoder: its vector is zero
 _DAY_SECONDS = 24 * 3600
 _KEEP_IDLE_SECONDS = 30 * _DAY_SECONDS
+_PENDING = "FROM document WHERE id NOT IN (SELECT document_id FROM view WHERE encoding_id = ?)"
 
 
 class DocumentEncoder(Protocol):
@@ -113,12 +114,12 @@ class Encoding:
 
     def pending(self) -> list[int]:
         """Ids of the documents that have no vectors yet, the newest last."""
-        rows = self._database.rows(
-            "SELECT id FROM document WHERE id NOT IN "
-            "(SELECT document_id FROM view WHERE encoding_id = ?) ORDER BY id",
-            (self._id,),
-        )
+        rows = self._database.rows(f"SELECT id {_PENDING} ORDER BY id", (self._id,))
         return [row[0] for row in rows]
+
+    def count_pending(self) -> int:
+        """How many documents have no vectors yet."""
+        return int(self._database.value(f"SELECT count(*) {_PENDING}", (self._id,)))
 
     def embed(self, passages: Mapping[int, Sequence[Passage]], encoder: DocumentEncoder) -> int:
         """Embeds what was never embedded of these documents' passages, and commits.
@@ -221,11 +222,12 @@ class Encoding:
 
     def documents(self) -> list[int]:
         """Sorted ids of the documents that have vectors."""
-        rows = self._database.rows(
-            "SELECT DISTINCT document_id FROM view WHERE encoding_id = ? ORDER BY document_id",
+        # In one row: between two rows another thread may take the interpreter and keep it a while.
+        ids = self._database.value(
+            "SELECT json_group_array(DISTINCT document_id) FROM view WHERE encoding_id = ?",
             (self._id,),
         )
-        return [row[0] for row in rows]
+        return sorted(json.loads(ids))
 
     def layout(self, view: str, documents: Collection[int] | None = None) -> list[tuple[int, int]]:
         """Rows (document id, passage id) of one view, sorted by document and ordinal.

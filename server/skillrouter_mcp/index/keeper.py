@@ -65,7 +65,7 @@ class Keeper:
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
-            give_way: called before the index is read again beside requests.
+            give_way: called before each step of what is done beside requests.
         """
         self._library = library
         self._encoder = encoder
@@ -229,16 +229,20 @@ class Keeper:
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
             watched = self._follow([str(root.path) for root in roots], changes.linked)
-            pause = max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
+            pause = self._pause(cost, watched=watched, changed=bool(changes))
             if self._library.pending():
-                self._embed_for_a_while(pause)
+                self._embed_for_a_while(min(pause, WATCHED_RESCAN_SECONDS))
                 if self._library.pending():
                     return _TURN_SECONDS
+        return pause
+
+    def _pause(self, cost: float, *, watched: bool, changed: bool) -> float:
+        """Seconds until the next look, after one that took `cost` seconds."""
         if watched and not self._watch.settled:
             return RESCAN_SECONDS
-        if watched and not changes:
+        if watched and not changed:
             return max(WATCHED_RESCAN_SECONDS, cost / _WATCHED_SHARE)
-        return pause
+        return max(RESCAN_SECONDS, cost / _RESCAN_SHARE)
 
     def _deliver(self, orders: list[_Order], changes: Changes | None) -> None:
         with self._news:
@@ -285,7 +289,7 @@ class Keeper:
         encoder = self._encoder()
         began = refreshed = time.monotonic()
         cost = 0.0
-        for _ in self._library.embed(encoder):
+        for _ in self._library.embed(encoder, give_way=self._give_way):
             now = time.monotonic()
             if now - refreshed > cost / _REFRESH_SHARE:
                 self._give_way()

@@ -251,19 +251,24 @@ class Library:
         """How many documents, of whatever root, have no vectors of this way of encoding yet, by
         default the library's own."""
         encoding = Encoding.find(self._database, fingerprint or self._fingerprint)
-        return len(self.store.document_ids() if encoding is None else encoding.pending())
+        return self.store.count() if encoding is None else encoding.count_pending()
 
     def is_embedded(self) -> bool:
         """Whether all documents have vectors, and whoever looks for skills sees them."""
         return not (self.pending() or any(view.pending for view in list(self._views.values())))
 
-    def embed(self, encoder: DocumentEncoder, progress: Progress | None = None) -> Iterator[int]:
+    def embed(
+        self,
+        encoder: DocumentEncoder,
+        progress: Progress | None = None,
+        give_way: Callable[[], None] = lambda: None,
+    ) -> Iterator[int]:
         """Embeds what has no vectors, batch by batch; yields how many are left. Only within
-        `writing`."""
+        `writing`. Takes what `synchroniser.embed_pending` does."""
         encoding = Encoding.create(self._database, self._fingerprint)
         layout = self._fingerprint.layout
         yield from synchroniser.embed_pending(
-            self.store, encoding, encoder, layout, progress, self._most_wanted
+            self.store, encoding, encoder, layout, progress, self._most_wanted, give_way
         )
         self._wanted.clear()
 

@@ -183,6 +183,10 @@ class SkillStore:
         rows = self._database.rows("SELECT id FROM document WHERE id > ?", (after,))
         return {row[0] for row in rows}
 
+    def count(self) -> int:
+        """How many documents there are, of whatever root."""
+        return int(self._database.value("SELECT count(*) FROM document"))
+
     def clear(self) -> None:
         """Forgets everything that was read."""
         with self._database.transaction():

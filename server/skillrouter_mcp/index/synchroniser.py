@@ -213,6 +213,7 @@ def embed_pending(
     layout: Layout,
     progress: Progress | None = None,
     first: Callable[[], Iterable[int]] = tuple,
+    give_way: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
     """Embeds the documents that lack vectors, batch by batch, each committed before it is yielded.
 
@@ -221,6 +222,7 @@ def embed_pending(
         progress: is told how many of how many documents have been embedded.
         first: gives the ids of documents to take before others, the most wanted first; asked anew
             for each batch. Those that are not pending are passed over.
+        give_way: called before each document is read, to wait for what is more urgent.
 
     Yields: how many documents are still pending.
     """
@@ -231,7 +233,10 @@ def embed_pending(
         began = time.monotonic()
         wanted = (document_id for document_id in first() if document_id in pending)
         batch = list(itertools.islice(_distinct(itertools.chain(wanted, pending)), size))
-        texts = {document.id: layout.passages(document) for document in store.documents(batch)}
+        texts = {}
+        for document in store.documents(batch):
+            give_way()
+            texts[document.id] = layout.passages(document)
         encoding.embed(texts, encoder)
         for document_id in batch:
             del pending[document_id]

@@ -103,9 +103,9 @@ def test_encoding_of_a_fingerprint_is_made_once(database: Database, model: Model
 
 
 def test_embedded_documents_are_not_pending(encoding: Encoding, counting: Any) -> None:
-    assert encoding.pending() == [1, 2, 3]
+    assert (encoding.pending(), encoding.count_pending()) == ([1, 2, 3], 3)
     assert encoding.embed(TEXTS, counting) == 2
-    assert encoding.pending() == [2, 3]
+    assert (encoding.pending(), encoding.count_pending()) == ([2, 3], 2)
 
 
 def test_text_that_was_embedded_is_not_embedded_again(encoding: Encoding, counting: Any) -> None:

@@ -382,6 +382,25 @@ def test_what_is_wanted_most_is_embedded_first(
     assert order == [{ids[6], ids[4]}, {ids[5], ids[0]}, {ids[1], ids[2]}, {ids[3]}]
 
 
+def test_what_is_more_urgent_goes_before_each_document(
+    parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set_batches(monkeypatch, 3)
+    for n in range(3):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    parts.scan()
+    given: list[int] = []
+    for _ in embed_pending(
+        parts.store,
+        parts.encoding,
+        counting,
+        LAYOUT,
+        give_way=lambda: given.append(len(counting.texts)),
+    ):
+        pass
+    assert given == [0, 0, 0]
+
+
 def test_a_skill_that_goes_away_meanwhile_is_left_out(
     parts: Parts, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from skillrouter_gguf.model_file import EMBEDDED
 from skillrouter_gguf.pins import Pin, write_pin
 from skillrouter_mcp.index import right_of_way
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.index.quarantine import GuardedEncoder
 from skillrouter_mcp.routing import succession as module
 from skillrouter_mcp.routing.ranking import Ranker
 from skillrouter_mcp.routing.router import Router
@@ -106,9 +105,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on = threading.Event()
     embed = Library.embed
 
-    def embed_later(self: Library, *given: Any) -> Iterator[int]:
+    def embed_later(self: Library, *given: Any, **named: Any) -> Iterator[int]:
         go_on.wait(PATIENCE)
-        return embed(self, *given)
+        return embed(self, *given, **named)
 
     monkeypatch.setattr(Library, "embed", embed_later)
     yield go_on
@@ -289,20 +288,20 @@ def test_a_request_goes_before_the_skills_of_the_profile_that_is_to_follow(
     embedded: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, go_on, embedding = threading.Event(), threading.Event(), threading.Event()
-    rank, embed = Ranker.rank, GuardedEncoder.encode_documents
+    rank, embed = Ranker.rank, Library.embed
 
     def rank_late(self: Ranker, *given: Any) -> Any:
         asked.set()
         go_on.wait(PATIENCE)
         return rank(self, *given)
 
-    def begin_to_embed(self: GuardedEncoder, texts: Sequence[str]) -> Any:
+    def begin_to_embed(self: Library, *given: Any, **named: Any) -> Iterator[int]:
         embedding.set()
-        return embed(self, texts)
+        return embed(self, *given, **named)
 
     monkeypatch.setattr(right_of_way, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(Ranker, "rank", rank_late)
-    monkeypatch.setattr(GuardedEncoder, "encode_documents", begin_to_embed)
+    monkeypatch.setattr(Library, "embed", begin_to_embed)
     with Succession(embedded) as routers, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(routers.find, LOGS)
         assert asked.wait(PATIENCE)
