@@ -63,13 +63,13 @@ class KeptWords:
         """These words are to be made anew, whatever they look like."""
         self._damaged = damaged
 
-    def agree(self, *more: More) -> None:
+    def agree(self, more: More | None = None) -> None:
         """Makes the words agree with the documents, anew where they are damaged; takes what
         `synchroniser.agree` does."""
         self.follow()
         if self.index is not self._damaged:
             try:
-                synchroniser.agree(self._store, self.index, *more)
+                synchroniser.agree(self._store, self.index, more)
                 self._remove_others()
                 return
             except DamagedWordsError as error:

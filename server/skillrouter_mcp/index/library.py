@@ -232,7 +232,7 @@ class Library:
         """Reads what changed in the folders; what was read can be found while the rest is still
         being read. Only within `writing`."""
 
-        def agree_words(more: More) -> None:
+        def agree_words(more: More | None) -> None:
             self._words.agree(more)
             self.refresh()
 

@@ -87,7 +87,7 @@ def difference(
 
 def scan(
     store: SkillStore,
-    agree_words: Callable[[More], None],
+    agree_words: Callable[[More | None], None],
     roots: Sequence[Root],
     progress: Progress | None = None,
     sets: Sequence[Sequence[Root]] | None = None,
@@ -95,7 +95,8 @@ def scan(
     """Reads new and changed files, forgets those that are gone. Committed in batches.
 
     What was read can be found by its words soon: the first thousand files at once, the others each
-    time three times as many were read. A thread beside the reading sees to this.
+    time three times as many were read. A thread beside the reading sees to this. The sections of
+    bodies follow when all has been read.
 
     Args:
         agree_words: makes the words agree with the documents, as `agree` does.
@@ -123,7 +124,7 @@ def scan(
         store.remove(found.gone)
     store.replace_walk_problems(roots, found.problems)
     store.drop_orphans()
-    agree_words(_no_more)
+    agree_words(None)
     return changes
 
 
@@ -168,7 +169,7 @@ class _Reading:
         return more
 
 
-def _follow(reading: _Reading, agree_words: Callable[[More], None]) -> None:
+def _follow(reading: _Reading, agree_words: Callable[[More | None], None]) -> None:
     """Puts what is being read into the words, and commits it in ever larger parts."""
     done, due = 0, _READ_BATCH
     while reading.reaches(max(done + 1, _READ_BATCH)):
@@ -176,26 +177,29 @@ def _follow(reading: _Reading, agree_words: Callable[[More], None]) -> None:
         done, due = due, due * _WORDS_GROWTH
 
 
-def _no_more() -> bool:
-    return False
-
-
-def agree(store: SkillStore, words: WordIndex, more: More = _no_more) -> None:
+def agree(store: SkillStore, words: WordIndex, more: More | None = None) -> None:
     """Makes the word index hold exactly the documents of the database.
 
     Args:
         more: whether documents have been added meanwhile, which then are put into it too before all
-            is committed; asked whenever there is no other left.
+            is committed; asked whenever there is no other left. While there may be more, the
+            sections are left for later. None if there are none.
     """
-    wanted, present = store.document_ids(), words.ids()
-    missing, surplus = sorted(wanted - present), sorted((present | words.partial_ids()) - wanted)
+    wanted, whole, partial = store.document_ids(), words.ids(), words.partial_ids()
+    surplus = sorted((whole | partial) - wanted)
     if surplus:
         words.update([], surplus)
-    if missing:
-        words.update(_documents(store, missing, more))
+    if more is None:
+        missing = sorted(wanted - whole)
+        if missing:
+            words.update(_documents(store, missing))
+    else:
+        missing = sorted(wanted - whole - partial)
+        if missing:
+            words.update_whole_texts(_documents(store, missing, more))
 
 
-def _documents(store: SkillStore, ids: list[int], more: More) -> Iterator[Document]:
+def _documents(store: SkillStore, ids: list[int], more: More = lambda: False) -> Iterator[Document]:
     last = ids[-1]
     while True:
         for batch in _batches(ids, _WORDS_BATCH):

@@ -87,11 +87,13 @@ class WordIndex:
         return self._documents.ids() & self._sections.ids()
 
     def partial_ids(self) -> frozenset[int]:
-        """The ids of those of which a part is: an update was broken off, or a part was lost."""
+        """The ids of those of which a part is: their sections are still to come, or a part was
+        lost."""
         return self._documents.ids() ^ self._sections.ids()
 
     def update(self, added: Iterable[Document], removed: Iterable[int] = ()) -> None:
-        """Adds and removes documents, as they come, and commits them all at once.
+        """Adds and removes documents, as they come, and commits them all at once; of those that are
+        partly there already, only the rest is added.
 
         Few large commits make an index that is quicker to search than many small ones.
         """
@@ -100,9 +102,18 @@ class WordIndex:
                 in_sections.remove(document_id)
                 in_documents.remove(document_id)
             for document in added:
-                whole, parts = _entries(document)
-                in_sections.put(document.id, parts)
-                in_documents.put(document.id, [whole])
+                texts = _Texts.of(document)
+                if in_sections.lacks(document.id):
+                    in_sections.put(document.id, texts.parts())
+                if in_documents.lacks(document.id):
+                    in_documents.put(document.id, [texts.whole()])
+
+    def update_whole_texts(self, added: Iterable[Document]) -> None:
+        """As `update`, but for the sections, which take as long as all else. Without them
+        documents can be found, and those are told apart less well that have much to say."""
+        with self._documents.writing() as in_documents:
+            for document in added:
+                in_documents.put(document.id, [_Texts.of(document).whole()])
 
     def reload(self) -> None:
         """Sees what was committed last, by whatever process."""
@@ -349,6 +360,9 @@ class _Writing:
         self.removed: set[int] = set()
         self.added: set[int] = set()
 
+    def lacks(self, document_id: int) -> bool:
+        return document_id not in self._held or document_id in self.removed
+
     def remove(self, document_id: int) -> None:
         if document_id in self._held:
             query = tantivy.Query.term_query(self._schema, "id", document_id)
@@ -383,21 +397,35 @@ def _analyzer() -> Any:
     return builder.build()
 
 
-def _entries(document: Document) -> tuple[Any, list[Any]]:
+@dataclass(frozen=True, slots=True)
+class _Texts:
     """What stands for a document in each of the two indexes."""
-    name, description = expand(document.name), expand(document.description)
-    body = [Expanded.of(section) for section in sections(document.body)]
-    whole = _entry(document.id)
-    whole.add_text(DESCRIPTION, description)
-    whole.add_text(TEXT, f"{name}\n{description}\n{joined(body)}")
-    label = f"{name}\n{description}"
-    texts = [f"{label}\n{joined([section])}" for section in body]
-    parts = []
-    for text in texts or [""]:  # so that a document without a body is not taken for a lost one
-        part = _entry(document.id)
-        part.add_text(SECTION, text)
-        parts.append(part)
-    return whole, parts
+
+    document_id: int
+    name: str
+    description: str
+    body: Sequence[Expanded]
+
+    @classmethod
+    def of(cls, document: Document) -> _Texts:
+        body = [Expanded.of(section) for section in sections(document.body)]
+        return cls(document.id, expand(document.name), expand(document.description), body)
+
+    def whole(self) -> Any:
+        entry = _entry(self.document_id)
+        entry.add_text(DESCRIPTION, self.description)
+        entry.add_text(TEXT, f"{self.name}\n{self.description}\n{joined(self.body)}")
+        return entry
+
+    def parts(self) -> list[Any]:
+        label = f"{self.name}\n{self.description}"
+        texts = [f"{label}\n{joined([section])}" for section in self.body]
+        entries = []
+        for text in texts or [""]:  # so that a document without a body is not taken for a lost one
+            entry = _entry(self.document_id)
+            entry.add_text(SECTION, text)
+            entries.append(entry)
+        return entries
 
 
 def _entry(document_id: int) -> Any:

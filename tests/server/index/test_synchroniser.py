@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from skillrouter_mcp.index.encoding import Encoding, Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.passages import Layout
 from skillrouter_mcp.index.store import Document, SkillStore
-from skillrouter_mcp.index.synchroniser import agree, difference, embed_pending, scan
+from skillrouter_mcp.index.synchroniser import More, agree, difference, embed_pending, scan
 from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
 from skillrouter_mcp.skills import Root, Walk, walk
 
@@ -34,8 +34,8 @@ class Parts:
         self.encoding = Encoding.create(self.database, Fingerprint.of(model))
         self.roots = [Root(root, "user")]
 
-    def agree(self, *more: Callable[[], bool]) -> None:
-        agree(self.store, self.words, *more)
+    def agree(self, more: More | None = None) -> None:
+        agree(self.store, self.words, more)
 
     def scan(self, progress: Any = None) -> tuple[int, int, int]:
         """Files read, not to be read, and gone."""
@@ -214,14 +214,18 @@ def test_words_can_be_found_while_more_is_read(
         write_skill(f"skill-{n}", body=f"number {n}")
     present: list[int] = []
 
-    def agree_words(more: Callable[[], bool]) -> None:
+    def agree_words(more: More | None) -> None:
         parts.agree(more)
-        present.append(len(parts.words.ids()))
+        present.append(len(parts.words.search(TEXT, [Clause(("number",))], 20)))
+        in_sections.append(len(parts.words.search(SECTION, [Clause(("number",))], 20)))
 
+    in_sections: list[int] = []
     scan(parts.store, agree_words, parts.roots)
     assert present == sorted(present)
-    assert present[-1] == 10
+    assert present[-2:] == [10, 10]
     assert len(present) == 5, "after 1, 3 and 9 files, after all, and in the end"
+    assert in_sections == [0, 0, 0, 0, 10]
+    assert parts.words.ids() == parts.store.document_ids()
 
 
 def test_words_are_analysed_while_more_is_read_and_committed_together(
@@ -232,14 +236,14 @@ def test_words_are_analysed_while_more_is_read_and_committed_together(
     read: list[Path] = []
 
     def more() -> bool:
-        assert len(parts.words.ids()) == 0
+        assert len(parts.words.partial_ids()) == 0
         read.append(write_skill(f"skill-{len(read) + 1}", body=f"number {len(read) + 1}"))
         scan(parts.store, lambda _: None, parts.roots)
         return len(read) < 3
 
     parts.agree(more)
     assert len(parts.store.document_ids()) == 4
-    assert len(parts.words.ids()) == 3
+    assert len(parts.words.partial_ids()) == 3
     assert len(parts.words.search(TEXT, [Clause(("number",))], 5)) == 3
 
 
@@ -249,7 +253,7 @@ def test_what_is_in_the_way_of_the_words_is_told(
     monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
     write_skill("one")
 
-    def fail(_: Callable[[], bool]) -> None:
+    def fail(_: More | None) -> None:
         raise DamagedWordsError("no words today")
 
     with pytest.raises(DamagedWordsError, match="no words today"):

@@ -142,6 +142,19 @@ def test_an_update_that_is_broken_off_changes_nothing(words: WordIndex) -> None:
     assert _found(words, "unheard") == []
 
 
+def test_what_is_partly_there_is_completed_and_no_part_comes_twice(words: WordIndex) -> None:
+    new = Document(4, "new", "", "unheard of")
+    words.update_whole_texts([new])
+    assert words.partial_ids() == {4}
+    assert _found(words, "unheard") == [4]
+    assert words.search(SECTION, [Clause(("unheard",))], 5) == {}
+    words.update([new])
+    assert words.ids() == {1, 2, 3, 4}
+    assert words.partial_ids() == frozenset()
+    assert words.frequency("unheard") == 1
+    assert list(words.search(SECTION, [Clause(("unheard",))], 5)) == [4]
+
+
 def test_nothing_is_found_without_terms_or_matches(words: WordIndex) -> None:
     assert words.search(TEXT, [], 10) == {}
     assert _found(words, "zebra") == []
