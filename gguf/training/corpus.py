@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+_TRIGRAMS_SHARED = 0.6
+
 
 @dataclass(frozen=True, slots=True)
 class Skill:
@@ -65,6 +67,16 @@ class Example:
     windows: list[str]
     written: list[Wish] = field(default_factory=list)
     natural: list[Wish] = field(default_factory=list)
+
+    @property
+    def description(self) -> str:
+        """What the label says after the name, for comparison: folded, with single spaces."""
+        return " ".join(self.label[len(self.name) + 2 :].casefold().split())
+
+    def has_body_of(self, other: Example) -> bool:
+        """Whether the two skills' windows share most of their word trigrams."""
+        own, others = _trigrams(self.windows), _trigrams(other.windows)
+        return len(own & others) > _TRIGRAMS_SHARED * len(own | others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +139,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except ValueError as error:
                 raise SystemExit(f"{path}, line {number}: not JSON ({error}).") from error
+
+
+def _trigrams(windows: Iterable[str]) -> set[tuple[str, ...]]:
+    words = " ".join(window.partition("\n")[2] for window in windows).split()
+    return set(zip(words, words[1:], words[2:], strict=False))

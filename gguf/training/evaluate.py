@@ -33,7 +33,6 @@ Floats = NDArray[np.float32]
 
 VIEWS = ("label", "window", "both", "full")
 _TOKENS = 256
-_FULL_CHARACTERS = 2_000
 _PART = 500  # texts that are embedded before they are kept
 
 
@@ -129,10 +128,7 @@ def compare(
     if "both" in wanted:
         scores["both"] = scores["label"] + scores["window"]
     if "full" in wanted:
-        full = [
-            f"{text}\n{skill.body[:_FULL_CHARACTERS]}"
-            for text, skill in zip(labels, skills, strict=True)
-        ]
+        full = [views.full(text, skill.body) for text, skill in zip(labels, skills, strict=True)]
         scores["full"] = asked @ _embed(encoder, full, scratch).T
     return {view: scores[view] for view in VIEWS if view in wanted}
 

@@ -29,7 +29,6 @@ from training.encoder import Encoder
 Integers = NDArray[np.int64]
 
 _LEXICAL, _SEMANTIC, _RANDOM = 12, 16, 2
-_TRIGRAMS_SHARED = 0.6
 _COSINE = 0.92
 
 
@@ -105,15 +104,7 @@ def _in_turn(*lists: list[int]) -> list[int]:
 
 def _same(one: Example, other: Example) -> bool:
     """Whether two skills have one name or nearly one text."""
-    if one.name.casefold() == other.name.casefold():
-        return True
-    first, second = _trigrams(one.windows), _trigrams(other.windows)
-    return len(first & second) > _TRIGRAMS_SHARED * len(first | second)
-
-
-def _trigrams(windows: Sequence[str]) -> set[tuple[str, ...]]:
-    words = " ".join(window.partition("\n")[2] for window in windows).split()
-    return set(zip(words, words[1:], words[2:], strict=False))
+    return one.name.casefold() == other.name.casefold() or one.has_body_of(other)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
     python -m training.train EXAMPLES.jsonl NEIGHBOURS.jsonl MODEL RUN
 
-InfoNCE over the batch, once for labels and once for windows: a request against the texts of all
-skills in the batch. Batches hold skills with their written requests, for each of those a neighbour,
-which is a hard negative and brings natural requests of its own, and skills drawn at random with
-natural requests. RUN/model is the model so far, RUN/log.jsonl the losses; the same command again
-goes on from there.
+InfoNCE over the batch, once for labels and once for bodies: a request against the texts of all
+skills in the batch. A body is one of its windows or, at every other step with --full-texts, the
+full text. Batches hold skills with their written requests, for each of those a neighbour, which is
+a hard negative and brings natural requests of its own, skills drawn at random with natural
+requests, and near copies: skills of one description, which the bodies alone tell apart. RUN/model
+is the model so far, RUN/log.jsonl the losses; the same command again goes on from there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,8 @@ from training.encoder import Encoder
 
 _SAME_COSINE = 0.92
 _HARDEST = 16  # neighbours that are drawn from
+_COPIES = 2  # near copies that come along with a skill
+_LARGEST_FAMILY = 50  # of skills of one description; what larger ones share is boilerplate
 _WORD = re.compile(r"[a-z][a-z0-9]{3,}")
 
 
@@ -45,16 +48,22 @@ class Row:
     name: str
     requests: tuple[str, ...]
     label: str
-    window: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many of a batch's skills are of which kind."""
+    """How many of a batch's skills are of which kind.
+
+    Attributes:
+        copied: those that have near copies, besides `written`; some of the copies of both come
+            along, as negatives only.
+    """
 
     written: int
     neighbours: int
     natural: int
+    copied: int
 
 
 class Batches:
@@ -66,6 +75,8 @@ class Batches:
         neighbours: Sequence[Neighbours],
         shares: Shares,
         seed: int,
+        *,
+        full_texts: bool = False,
     ) -> None:
         learnt = [each for each in examples if each.split == "train" and each.windows]
         self._by_id = {example.skill_id: example for example in learnt}
@@ -73,21 +84,31 @@ class Batches:
         self._same = {each.skill_id: frozenset(each.same) for each in neighbours}
         self._written = [example for example in learnt if example.written]
         self._natural = [example for example in learnt if example.natural]
+        self._copies = _near_copies(learnt)
+        self._copied = [each for each in self._written if each.skill_id in self._copies]
         self._shares = shares
         self._seed = seed
+        self._full_texts = full_texts
 
     def batch(self, step: int) -> list[Row]:
         """The rows of a step: no skill twice."""
         draw = random.Random(f"{self._seed} {step}")
-        chosen = {example.skill_id: example for example in self._in_order(step)}
-        rows = {skill_id: _row(each, each.written, draw) for skill_id, each in chosen.items()}
-        for skill_id in list(rows)[: self._shares.neighbours]:
+        body = _full if self._full_texts and step % 2 else _window
+        chosen = {each.skill_id: each for each in self._in_order(step)}
+        first = list(chosen)[: self._shares.neighbours]
+        for each in draw.sample(self._copied, min(self._shares.copied, len(self._copied))):
+            chosen.setdefault(each.skill_id, each)
+        rows = {skill_id: _row(each, each.written, body, draw) for skill_id, each in chosen.items()}
+        for copy in self._copies_of(chosen, draw):
+            rows.setdefault(copy.skill_id, _row(copy, [], body, draw))
+        for skill_id in first:
             near = [n for n in self._near.get(skill_id, ()) if n in self._by_id and n not in rows]
             if near:
                 example = self._by_id[draw.choice(near[:_HARDEST])]
-                rows[example.skill_id] = _natural_row(example, draw)
+                rows[example.skill_id] = _natural_row(example, body, draw)
         for example in draw.sample(self._natural, min(self._shares.natural, len(self._natural))):
-            rows.setdefault(example.skill_id, _natural_row(example, draw))
+            if example.skill_id not in rows:
+                rows[example.skill_id] = _natural_row(example, body, draw)
         return list(rows.values())
 
     def _in_order(self, step: int) -> Iterator[Example]:
@@ -97,6 +118,13 @@ class Batches:
             epoch, place = divmod(n, count)
             yield random.Random(f"{self._seed} epoch {epoch}").sample(self._written, count)[place]
 
+    def _copies_of(self, chosen: Iterable[str], draw: random.Random) -> list[Example]:
+        """Some near copies of each of these skills, if any are to come along."""
+        if not self._shares.copied:
+            return []
+        copies = [self._copies.get(skill_id, []) for skill_id in chosen]
+        return [copy for each in copies for copy in draw.sample(each, min(_COPIES, len(each)))]
+
     def may_be_same(self, one: Row, other: Row) -> bool:
         """Whether two rows' skills are known to do the same."""
         return (
@@ -105,54 +133,83 @@ class Batches:
             or one.skill_id in self._same.get(other.skill_id, ())
         )
 
+    def are_near_copies(self, one: Row, other: Row) -> bool:
+        """Whether two rows' skills have one description, and bodies of their own."""
+        return any(each.skill_id == other.skill_id for each in self._copies.get(one.skill_id, ()))
 
-def _natural_row(example: Example, draw: random.Random) -> Row:
+
+def _near_copies(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    """By id, the other skills of the same description, with another body."""
+    families: dict[str, list[Example]] = {}
+    for example in examples:
+        if example.description:
+            families.setdefault(example.description, []).append(example)
+    copies = {
+        one.skill_id: [other for other in family if other is not one and not one.has_body_of(other)]
+        for family in families.values()
+        if len(family) <= _LARGEST_FAMILY
+        for one in family
+    }
+    return {skill_id: found for skill_id, found in copies.items() if found}
+
+
+_Body = Callable[[Example, str, random.Random], str]
+
+
+def _natural_row(example: Example, body: _Body, draw: random.Random) -> Row:
     """With one or two natural requests that leave the same label; with none if there are none."""
     if not example.natural:
-        return _row(example, [], draw)
+        return _row(example, [], body, draw)
     drawn = draw.choice(example.natural)
     others = [wish for wish in example.natural if wish != drawn and wish.label == drawn.label]
-    return _row(example, [drawn, *draw.sample(others, min(1, len(others)))], draw)
+    return _row(example, [drawn, *draw.sample(others, min(1, len(others)))], body, draw)
 
 
-def _row(example: Example, wishes: Sequence[Wish], draw: random.Random) -> Row:
+def _row(example: Example, wishes: Sequence[Wish], body: _Body, draw: random.Random) -> Row:
     requests = tuple(views.request(wish.text) for wish in wishes)
-    return Row(
-        example.skill_id,
-        example.name,
-        requests,
-        wishes[0].label if wishes else example.label,
-        _window(example.windows, " ".join(requests), draw),
-    )
+    leaving = replace(example, label=wishes[0].label) if wishes else example
+    text = body(leaving, " ".join(requests), draw)
+    return Row(example.skill_id, example.name, requests, leaving.label, text)
 
 
-def _window(windows: Sequence[str], request: str, draw: random.Random) -> str:
+def _window(example: Example, request: str, draw: random.Random) -> str:
     """One of the windows, the likelier the more words it shares with the request."""
     words = set(_WORD.findall(request.casefold()))
-    weights = [1 + len(words & set(_WORD.findall(text.casefold()))) for text in windows]
-    return draw.choices(windows, weights)[0]
+    weights = [1 + len(words & set(_WORD.findall(text.casefold()))) for text in example.windows]
+    return draw.choices(example.windows, weights)[0]
+
+
+def _full(example: Example, _request: str, _draw: random.Random) -> str:
+    """The full text, as far as the windows hold it."""
+    body = "\n".join(window.partition("\n")[2] for window in example.windows)
+    return views.full(example.label, body)
 
 
 def losses(
     encoder: Encoder, rows: Sequence[Row], batches: Batches, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """InfoNCE of the requests against all labels, and against all windows."""
+    """InfoNCE of the requests against all labels, and against all bodies.
+
+    Labels that are nearly the same are not held against each other, nor are skills that may do the
+    same; near copies are, but only by their bodies.
+    """
     requests = [request for row in rows for request in row.requests]
     owners = [n for n, row in enumerate(rows) for _ in row.requests]
-    asked, labels, windows = encoder(
-        requests, [row.label for row in rows], [row.window for row in rows]
+    asked, labels, bodies = encoder(
+        requests, [row.label for row in rows], [row.body for row in rows]
     )
     same = torch.tensor([[batches.may_be_same(one, other) for other in rows] for one in rows])
     same |= (labels @ labels.T).detach() > _SAME_COSINE
     same.fill_diagonal_(False)
-    label, window = (
+    copies = torch.tensor([[batches.are_near_copies(one, other) for other in rows] for one in rows])
+    label, body = (
         torch.nn.functional.cross_entropy(
-            (asked @ documents.T / temperature).masked_fill(same[owners], -torch.inf),
+            (asked @ documents.T / temperature).masked_fill(left_out[owners], -torch.inf),
             torch.tensor(owners),
         )
-        for documents in (labels, windows)
+        for documents, left_out in ((labels, same), (bodies, same & ~copies))
     )
-    return label, window
+    return label, body
 
 
 def rate(step: int, steps: int, highest: float) -> float:
@@ -187,13 +244,13 @@ def train(
         began = time.perf_counter()
         for group in optimiser.param_groups:
             group["lr"] = rate(step, steps, highest_rate)
-        label, window = losses(encoder, batches.batch(step), batches, temperature)
+        label, body = losses(encoder, batches.batch(step), batches, temperature)
         optimiser.zero_grad()
-        torch.autograd.backward([label, window])
+        torch.autograd.backward([label, body])
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-            entry = {"step": step, "label": label.item(), "window": window.item()}
+            entry = {"step": step, "label": label.item(), "body": body.item()}
             log.write(json.dumps({**entry, "seconds": time.perf_counter() - began}) + "\n")
         if (step + 1) % save_every == 0 or step + 1 == steps:
             saved = {"weights": encoder.weights(), "optimiser": optimiser.state_dict()}
@@ -217,6 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("--written", int, 24),
         ("--with-neighbour", int, 24),
         ("--natural", int, 0),
+        ("--copied", int, 0),
         ("--rate", float, 2e-4),
         ("--temperature", float, 0.05),
         ("--tokens", int, 160),
@@ -225,14 +283,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("--threads", int, 2),
     ):
         parser.add_argument(name, type=kind, default=default, help="default: %(default)s")
+    parser.add_argument("--full-texts", action="store_true", help="at every other step")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     batches = Batches(
         corpus.read_examples(options.examples),
         list(corpus.read_neighbours(options.neighbours)),
-        Shares(options.written, options.with_neighbour, options.natural),
+        Shares(options.written, options.with_neighbour, options.natural, options.copied),
         options.seed,
+        full_texts=options.full_texts,
     )
     train(
         Encoder(options.model, options.tokens),

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 
 _DESCRIPTION_CHARACTERS = 1_000
+_FULL_CHARACTERS = 2_000  # of the body
 _WINDOW_CHARACTERS = 600
 _MOST_WINDOWS = 3
 _LEAST_CHARACTERS = 200
@@ -40,6 +41,11 @@ _MARKS = re.compile(r"[ \t|`*]+")
 def label(name: str, description: str) -> str:
     """Name and description, as one text."""
     return f"{re.sub('[-_]', ' ', name)}. {description[:_DESCRIPTION_CHARACTERS]}"
+
+
+def full(label: str, body: str) -> str:
+    """The label and the beginning of the body as one text. The router embeds none such."""
+    return f"{label}\n{body[:_FULL_CHARACTERS]}"
 
 
 def windows(name: str, body: str) -> list[str]:

@@ -71,6 +71,7 @@ def test_from_skills_to_a_model_that_llama_cpp_reads(
     training = [
         *(str(examples), str(neighbours), str(base), str(run), "--threads", "1"),
         *("--written", "4", "--with-neighbour", "4", "--natural", "2", "--save-every", "2"),
+        *("--copied", "1", "--full-texts"),
     ]
     train.main([*training, "--steps", "2"])
     train.main([*training, "--steps", "4"])
@@ -127,7 +128,7 @@ def test_batches_are_drawn_again_the_same_and_hold_no_skill_twice(
     examples = pairs.make_examples(
         corpus.read_skills(skills), corpus.read_requests(requests), 0.2, 1
     )
-    shares = train.Shares(written=6, neighbours=6, natural=4)
+    shares = train.Shares(written=6, neighbours=6, natural=4, copied=2)
     near = [corpus.Neighbours(e.skill_id, [o.skill_id for o in examples], []) for e in examples]
     held_out = {example.skill_id for example in examples if example.split == "validation"}
     batches, again = (train.Batches(examples, near, shares, 1) for _ in range(2))
@@ -137,3 +138,39 @@ def test_batches_are_drawn_again_the_same_and_hold_no_skill_twice(
         assert rows == again.batch(step)
         assert len({row.skill_id for row in rows}) == len(rows) >= 12
         assert not held_out & {row.skill_id for row in rows}
+
+
+def _copied(number: int, body: str) -> corpus.Example:
+    name, label = f"sender-{number}", f"sender {number}. Sends letters."
+    request = corpus.Wish(f"send letter {number}", label)
+    return corpus.Example(str(number), name, "train", label, [f"{name}\n{body}"], [request])
+
+
+def test_near_copies_come_along_to_be_told_apart_by_their_bodies() -> None:
+    bodies = ["by post with a stamp on it", "by mail from the desk today", "of another matter"]
+    skills = [_copied(n, body) for n, body in enumerate([*bodies, bodies[0]])]
+    stranger = corpus.Example("9", "mender", "train", "mender. Mends.", ["mender\nMend it."])
+    shares = train.Shares(written=1, neighbours=0, natural=0, copied=1)
+    batches = train.Batches([*skills, stranger], [], shares, 1)
+
+    rows = {row.skill_id: row for step in range(20) for row in batches.batch(step)}
+
+    assert sorted(rows) == ["0", "1", "2", "3"]
+    assert batches.are_near_copies(rows["0"], rows["1"])
+    assert not batches.are_near_copies(rows["0"], rows["3"]), "they have one body"
+    assert all(len(batches.batch(step)) >= 3 for step in range(20))
+    alone = train.Shares(written=1, neighbours=0, natural=0, copied=0)
+    assert len(train.Batches(skills, [], alone, 1).batch(0)) == 1
+
+
+def test_every_other_body_is_the_full_text(library: tuple[Path, Path]) -> None:
+    skills, requests = library
+    examples = pairs.make_examples(
+        corpus.read_skills(skills), corpus.read_requests(requests), 0.2, 1
+    )
+    shares = train.Shares(written=2, neighbours=0, natural=0, copied=0)
+    batches = train.Batches(examples, [], shares, 1, full_texts=True)
+
+    for row in batches.batch(1):
+        assert row.body.startswith(f"{row.label}\nTake the")
+    assert not any(row.label in row.body for row in batches.batch(2))
