@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from skillrouter_gguf import Encoder, Model
+from skillrouter_gguf import Model
 from skillrouter_mcp.index.account import Account, account_of
 from skillrouter_mcp.index.attendance import Roots
 from skillrouter_mcp.index.encoding import Fingerprint
@@ -18,21 +18,19 @@ from skillrouter_mcp.index.errors import DamagedWordsError, NotKeptError
 from skillrouter_mcp.index.keeper import Keeper
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.mirror import Integers
-from skillrouter_mcp.index.quarantine import GuardedEncoder, Quarantine
+from skillrouter_mcp.index.quarantine import GuardedEncoder
 from skillrouter_mcp.index.right_of_way import RightOfWay
 from skillrouter_mcp.index.store import Location
 from skillrouter_mcp.index.synchroniser import Changes
 from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.answer import Answer, Match
+from skillrouter_mcp.routing.engines import Engines
 from skillrouter_mcp.routing.fusion import Weights, weights_of
 from skillrouter_mcp.routing.guarded_reranker import GuardedReranker
 from skillrouter_mcp.routing.models import (
     digests_of,
     encoder_of,
-    engine_key,
-    model_store,
     profile_of,
-    reranker_of,
 )
 from skillrouter_mcp.routing.ranking import Ranker
 from skillrouter_mcp.routing.recent_answers import RecentAnswers
@@ -74,15 +72,10 @@ class Router:
     ) -> None:
         self.library = library
         self._right_of_way = right_of_way
-        self._model = model
         self._settings = settings
         self.digests = digests
-        self._quarantine = Quarantine(library.home, engine_key(model))
-        library.held = self._quarantine.held
-        self._encoder: GuardedEncoder | None = None
-        self._encoder_lock = threading.Lock()
-        self._reranker: GuardedReranker | None = None
-        self._reranker_lock = threading.Lock()
+        self._engines = Engines(settings, model, library.home, right_of_way.give_way)
+        library.held = self._engines.quarantine.held
         self._keeper: Keeper | None = None
         self._second_stage = self._make_second_stage()
         self._ranker = Ranker(weights, self._second_stage)
@@ -145,18 +138,7 @@ class Router:
         Raises:
             ModelError: the model cannot be used; says why.
         """
-        with self._encoder_lock:
-            if self._encoder is None:
-                path = model_store(self._settings).path(self._model)
-                encoder = Encoder.open(
-                    self._model,
-                    path=path,
-                    threads=self._settings.threads,
-                    give_way=self._right_of_way.give_way,
-                )
-                self._quarantine.arm()
-                self._encoder = GuardedEncoder(encoder, self._quarantine)
-            return self._encoder
+        return self._engines.encoder()
 
     def reranker(self) -> GuardedReranker:
         """The profile's reranker, its model loaded at the first call.
@@ -164,18 +146,7 @@ class Router:
         Raises:
             ModelError: the model cannot be used; says why.
         """
-        self.encoder()
-        with self._reranker_lock:
-            if self._reranker is None:
-                from skillrouter_gguf import Reranker  # few have one
-
-                model = reranker_of(self._settings)
-                assert model is not None
-                path = model_store(self._settings).path(model)
-                reranker = Reranker.open(model, path=path, threads=self._settings.threads)
-                reranker.warm_up()
-                self._reranker = GuardedReranker(reranker, self._quarantine)
-            return self._reranker
+        return self._engines.reranker()
 
     def _make_second_stage(self) -> SecondStage | None:
         profile = profile_of(self._settings)
@@ -397,14 +368,7 @@ class Router:
         """Stops the thread and frees the model."""
         if self._keeper is not None:
             self._keeper.stop()
-        with self._reranker_lock:
-            if self._reranker is not None:
-                self._reranker.close()
-                self._reranker = None
-        with self._encoder_lock:
-            if self._encoder is not None:
-                self._encoder.close()
-                self._encoder = None
+        self._engines.close()
         self.library.close()
 
     def __enter__(self) -> Router:
