@@ -74,8 +74,10 @@ class Example:
         return " ".join(self.label[len(self.name) + 2 :].casefold().split())
 
     def has_body_of(self, other: Example) -> bool:
-        """Whether the two skills' windows share most of their word trigrams."""
+        """Whether the two skills' windows share most of their word trigrams; of few words, all."""
         own, others = _trigrams(self.windows), _trigrams(other.windows)
+        if not own and not others:
+            return _bodies(self.windows) == _bodies(other.windows)
         return len(own & others) > _TRIGRAMS_SHARED * len(own | others)
 
 
@@ -141,6 +143,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 raise SystemExit(f"{path}, line {number}: not JSON ({error}).") from error
 
 
+def _bodies(windows: Iterable[str]) -> str:
+    """The windows without the names at their heads."""
+    return " ".join(window.partition("\n")[2] for window in windows)
+
+
 def _trigrams(windows: Iterable[str]) -> set[tuple[str, ...]]:
-    words = " ".join(window.partition("\n")[2] for window in windows).split()
+    words = _bodies(windows).split()
     return set(zip(words, words[1:], words[2:], strict=False))

@@ -283,7 +283,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ("--threads", int, 2),
     ):
         parser.add_argument(name, type=kind, default=default, help="default: %(default)s")
-    parser.add_argument("--full-texts", action="store_true", help="at every other step")
+    parser.add_argument(
+        "--full-texts", action="store_true", help="at every other step; asks for --tokens 256"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)

@@ -177,12 +177,14 @@ def indexed(home: Path, root: Path) -> dict[str, Any]:
 class Followed(Library):
     """Notes when how many documents can be found by their words."""
 
-    found: list[tuple[float, int]]
+    def __init__(self, *given: Any) -> None:
+        self.found: list[tuple[float, int]] = []
+        super().__init__(*given)
 
     def refresh(self) -> Snapshot:
         snapshot = super().refresh()
-        count = len(self.words.ids() | self.words.partial_ids())
-        self.found = [*getattr(self, "found", []), (time.perf_counter(), count)]
+        count = len(self.words.ids() | self.words.without_sections)
+        self.found.append((time.perf_counter(), count))
         return snapshot
 
 

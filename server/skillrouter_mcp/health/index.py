@@ -144,23 +144,36 @@ def _check_library(settings: Settings, progress: Progress, *, words: bool) -> It
                 )
             else:
                 library.check_writable()
-            if mine and words and (trouble := _trouble_with_words(library)):
-                yield _words(settings, progress, trouble)
+            if mine and words:
+                yield from _check_words(library, settings, progress)
             yield _agreement(library, settings, progress)
     finally:
         library.close()
 
 
-def _trouble_with_words(library: Library) -> str:
+def _check_words(library: Library, settings: Settings, progress: Progress) -> Iterator[Finding]:
     try:
-        present = library.words.ids()
+        present, partial = library.words.ids(), library.words.without_sections
     except DamagedWordsError as error:
-        return str(error)
+        yield _words(settings, progress, str(error))
+        return
     documents = library.store.document_ids()
-    if present == documents:
-        return ""
-    lacking, surplus = len(documents - present), len(present - documents)
-    return f"the word index lacks {lacking:,} of {len(documents):,} texts and has {surplus:,} old"
+    lacking, surplus = len(documents - present - partial), len((present | partial) - documents)
+    if lacking or surplus:
+        text = (
+            f"the word index lacks {lacking:,} of {len(documents):,} texts and has {surplus:,} old"
+        )
+        yield _words(settings, progress, text)
+    elif partial:
+        yield _finding(
+            settings.home,
+            "words",
+            "note",
+            f"of {len(partial):,} of {len(documents):,} texts the sections are still to be indexed",
+            "they are found by their words as a whole, long ones less surely",
+            f"a running server does it by itself, or: {_INDEX}",
+            Mend("the sections are indexed", lambda: bring_in_step(settings, progress)),
+        )
 
 
 def _words(settings: Settings, progress: Progress, text: str) -> Finding:

@@ -65,7 +65,8 @@ class Keeper:
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
-            give_way: called before each step of what is done beside requests.
+            give_way: called before each document that is embedded is cut into passages, and before
+                the index is read again.
         """
         self._library = library
         self._encoder = encoder
@@ -231,7 +232,7 @@ class Keeper:
             watched = self._follow([str(root.path) for root in roots], changes.linked)
             pause = self._pause(cost, watched=watched, changed=bool(changes))
             if self._library.pending():
-                self._embed_for_a_while(min(pause, WATCHED_RESCAN_SECONDS))
+                self._embed_for_a_while(_stint(pause, cost))
                 if self._library.pending():
                     return _TURN_SECONDS
         return pause
@@ -302,6 +303,11 @@ class Keeper:
                 break
         self._give_way()
         self._library.refresh()
+
+
+def _stint(pause: float, cost: float) -> float:
+    """Seconds of embedding between two looks, of which the last took `cost` seconds."""
+    return min(pause, max(WATCHED_RESCAN_SECONDS, cost / _RESCAN_SHARE))
 
 
 def _told_to(orders: Sequence[_Order]) -> Progress:

@@ -152,7 +152,7 @@ class Library:
         self._words = KeptWords(
             self.home, self._database, self._borrowing, unwritable=bool(self.unwritable)
         )
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[object, object] | None = None
         self.refresh()
 
     @property
@@ -303,9 +303,10 @@ class Library:
 
     def refresh(self) -> Snapshot:
         """Sees what has been committed since the last time, by whatever process."""
-        version = self._database.version()
+        version = self._database.version(), self.words.version()
         if version != self._seen:
             self._words.follow(changed=self._seen is not None)
+            version = version[0], self.words.version()
             self.words.reload()
             self._views = self._read()
             self._seen = version

@@ -178,12 +178,12 @@ def _follow(reading: _Reading, agree_words: Callable[[More | None], None]) -> No
 
 
 def agree(store: SkillStore, words: WordIndex, more: More | None = None) -> None:
-    """Makes the word index hold exactly the documents of the database.
+    """Makes the word index hold exactly the documents of the database; without their sections while
+    there may be more.
 
     Args:
         more: whether documents have been added meanwhile, which then are put into it too before all
-            is committed; asked whenever there is no other left. While there may be more, the
-            sections are left for later. None if there are none.
+            is committed; asked whenever there is no other left. None if there are none.
     """
     wanted, whole, partial = store.document_ids(), words.ids(), words.partial_ids()
     surplus = sorted((whole | partial) - wanted)
@@ -226,7 +226,7 @@ def embed_pending(
         progress: is told how many of how many documents have been embedded.
         first: gives the ids of documents to take before others, the most wanted first; asked anew
             for each batch. Those that are not pending are passed over.
-        give_way: called before each document is read, to wait for what is more urgent.
+        give_way: called before each document is cut into passages, to wait for what is more urgent.
 
     Yields: how many documents are still pending.
     """

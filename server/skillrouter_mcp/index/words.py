@@ -61,6 +61,10 @@ class WordIndex:
 
     Two Tantivy indexes, as a section's length and rarity of words are not those of a document.
 
+    Attributes:
+        without_sections: the ids of the documents whose whole texts are there, and whose sections
+            are still to come; as of the last reload or update.
+
     Raises:
         DamagedWordsError: by every method that reads or writes the index, where that fails.
     """
@@ -68,6 +72,7 @@ class WordIndex:
     def __init__(self, folder: Path) -> None:
         """Opens the index in this folder, which is made, or made anew if it cannot be read."""
         self.folder = folder
+        self.without_sections: frozenset[int] = frozenset()
         self._analyzer = _analyzer()
         self._splitter = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).build()
         try:
@@ -81,6 +86,7 @@ class WordIndex:
         fields = {TEXT: "position", DESCRIPTION: "freq"}
         self._documents = _Shelf(folder / "documents", fields, self._analyzer)
         self._sections = _Shelf(folder / "sections", {SECTION: "freq"}, self._analyzer)
+        self._compared = frozenset[int](), frozenset[int]()
 
     def ids(self) -> frozenset[int]:
         """The ids of the documents that are wholly in the index, as last committed."""
@@ -107,18 +113,30 @@ class WordIndex:
                     in_sections.put(document.id, texts.parts())
                 if in_documents.lacks(document.id):
                     in_documents.put(document.id, [texts.whole()])
+        self._compare()
 
     def update_whole_texts(self, added: Iterable[Document]) -> None:
-        """As `update`, but for the sections, which take as long as all else. Without them
-        documents can be found, and those are told apart less well that have much to say."""
+        """As `update`, but for the sections, which take as long as all else."""
         with self._documents.writing() as in_documents:
             for document in added:
                 in_documents.put(document.id, [_Texts.of(document).whole()])
+        self._compare()
 
     def reload(self) -> None:
         """Sees what was committed last, by whatever process."""
         self._sections.reload()
         self._documents.reload()
+        self._compare()
+
+    def _compare(self) -> None:
+        held = self._documents.ids(), self._sections.ids()
+        if held != self._compared:
+            self.without_sections = held[0] - held[1]
+            self._compared = held
+
+    def version(self) -> tuple[object, object]:
+        """Differs from an earlier call's once any process has committed something else."""
+        return self._documents.version(), self._sections.version()
 
     def analyze(self, text: str) -> list[str]:
         """The terms of a text, in its order, as they stand in the index."""
@@ -263,6 +281,13 @@ class _Shelf:
                 self._ids = self._read_ids()
                 self._listed = listed
             return self._ids
+
+    def version(self) -> tuple[int, int] | None:
+        """Tells commits apart; None where there is no index any more."""
+        try:
+            return self._commit()
+        except OSError:
+            return None
 
     def _commit(self) -> tuple[int, int]:
         meta = (self._folder / "meta.json").stat()  # a new file with each commit

@@ -70,6 +70,9 @@ def gather(
     finally:
         wait([beside])
     lexical |= beside.result()
+    for document_id, score in lexical[TEXT].items():
+        if document_id in words.without_sections:  # its whole text stands for its best section
+            lexical[SECTION].setdefault(document_id, score)
     best = [
         np.fromiter(islice(scores, _CANDIDATES[name]), np.int64) for name, scores in lexical.items()
     ]

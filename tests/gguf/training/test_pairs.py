@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from training.corpus import Request, Skill
+import pytest
+
+from training.corpus import Example, Request, Skill
 from training.pairs import find_wishes, is_latin, make_examples
 
 
@@ -66,3 +68,22 @@ def test_some_skills_with_written_requests_are_held_out() -> None:
 def test_skills_in_other_writing_are_left_out() -> None:
     assert is_latin("Café, naïve")
     assert not is_latin("关闭水龙头 tap")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Run it.", "Run it.", True),
+        ("Run it.", "Stop it.", False),
+        ("turn the brass valve by hand", "turn the brass valve by hand now", True),
+        ("turn the brass valve by hand", "close the main tap before you leave", False),
+    ],
+)
+def test_bodies_are_the_same_if_they_share_most_of_their_trigrams_or_few_words(
+    one: str, other: str, same: bool
+) -> None:
+    first, second = (
+        Example(name, name, "train", name, [f"{name}\n{body}"])
+        for name, body in (("a", one), ("b", other))
+    )
+    assert first.has_body_of(second) == same

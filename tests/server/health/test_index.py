@@ -14,6 +14,8 @@ from skillrouter_mcp.health.index import check_index, check_set_aside
 from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.opening import set_aside
+from skillrouter_mcp.index.store import Document
+from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.routing.models import encoder_of
 from skillrouter_mcp.settings import Settings, load_settings
 
@@ -164,6 +166,25 @@ def test_a_damaged_word_index_is_told_and_made_anew(
     assert findings[0].mend is not None
     findings[0].mend.run()
     assert _only(settings).status == "ok"
+
+
+def test_sections_that_are_still_to_come_are_told_and_indexed(
+    settings: Settings, write_skill: Any, bring_in_step: Callable[[], None]
+) -> None:
+    write_skill("a")
+    bring_in_step()
+    (folder,) = settings.home.glob("words-*")
+    document = Document(1, "a", "", "body")
+    words = WordIndex(folder)
+    words.update([], words.ids())
+    words.update_whole_texts([document])
+    findings = _check(settings)
+    assert (findings[0].check, findings[0].status) == ("words", "note")
+    assert "of 1 of 1 texts the sections are still to be indexed" in findings[0].text
+    assert findings[0].mend is not None
+    findings[0].mend.run()
+    assert _only(settings).status == "ok"
+    assert folder.is_dir(), "what was there has not been made anew"
 
 
 def test_a_home_on_a_network_is_a_problem(

@@ -262,6 +262,29 @@ def test_stopping_ends_the_thread_after_the_batch_at_hand(
     keeping.stop()
 
 
+def test_requests_go_before_each_document_that_is_embedded(
+    library: Library, write_skill: Any, counting: Any
+) -> None:
+    for n in range(3):
+        write_skill(f"skill-{n}", body=f"number {n}")
+    before_any: list[bool] = []
+    keeping = Keeper(library, lambda: counting, lambda: before_any.append(not counting.texts))
+    keeping.start()
+    _until(lambda: _state(library) == (3, 0))
+    keeping.stop()
+    assert sum(before_any) >= 3
+
+
+@pytest.mark.parametrize(
+    ("pause", "cost", "seconds"), [(2.0, 0.1, 2.0), (100.0, 0.5, 30.0), (4000.0, 20.0, 400.0)]
+)
+def test_looks_take_little_of_the_time_while_skills_are_embedded(
+    monkeypatch: pytest.MonkeyPatch, pause: float, cost: float, seconds: float
+) -> None:
+    monkeypatch.setattr(keeper, "WATCHED_RESCAN_SECONDS", 30.0)
+    assert keeper._stint(pause, cost) == seconds
+
+
 def test_one_that_was_never_started_can_be_stopped(library: Library) -> None:
     Keeper(library, _nothing_to_embed).stop()
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from skillrouter_mcp.index import synchroniser
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
+from skillrouter_mcp.index.words import SECTION, Clause, WordIndex
 
 Opener = Callable[..., Library]
 _SIDES = ("-wal", "-shm")
@@ -180,3 +182,26 @@ def test_library_that_could_not_be_reopened_is_when_it_can_be(
     shutil.rmtree(home)
     _step(library, counting)
     assert _state(library) == (1, 0)
+
+
+def test_words_that_another_process_has_completed_are_seen(
+    open_library: Opener, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill("one", body="compress the logs")
+    mine, other = open_library(), open_library()
+    seen: list[frozenset[int]] = []
+    update = WordIndex.update
+
+    def update_later(self: WordIndex, *given: Any) -> None:
+        other.refresh()
+        seen.append(other.words.without_sections)
+        update(self, *given)
+
+    monkeypatch.setattr(WordIndex, "update", update_later)
+    monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
+    with mine.writing():
+        mine.scan()
+    assert len(seen[-1]) == 1
+    other.refresh()
+    assert other.words.without_sections == frozenset()
+    assert len(other.words.search(SECTION, [Clause(("compress",))], 5)) == 1

@@ -12,7 +12,7 @@ from skillrouter_mcp.index.mirror import Mirror
 from skillrouter_mcp.index.passages import LABEL, WINDOW
 from skillrouter_mcp.index.snapshot import Snapshot
 from skillrouter_mcp.index.store import Document
-from skillrouter_mcp.index.words import WordIndex
+from skillrouter_mcp.index.words import SECTION, TEXT, WordIndex
 from skillrouter_mcp.routing import signals
 from skillrouter_mcp.routing.request import read_request
 from skillrouter_mcp.routing.router import Router
@@ -80,6 +80,25 @@ def test_a_few_skills_of_a_large_index_are_ranked_as_if_they_were_all(
         beside_others = gather(request, None, whole, words)
         assert beside_others.document_ids.tolist() == alone.document_ids.tolist()
         assert ((beside_others.signals > 0) == (alone.signals > 0)).all()
+
+
+def test_a_whole_text_stands_for_sections_that_are_still_to_come(
+    tmp_path: Path, router: Router
+) -> None:
+    snapshot = router.library.snapshot
+    documents = router.library.store.documents(snapshot.visible.tolist())
+    request = read_request("compress the log files with gzip", router.library.words, ("en",))
+    (wanted,) = (each for each in documents if "gzip" in each.body)
+    words = WordIndex(tmp_path / "words")
+    words.update([each for each in documents if each is not wanted])
+    words.update_whole_texts([wanted])
+    partly = gather(request, None, snapshot, words)
+    place = partly.document_ids.tolist().index(wanted.id)
+    assert _signal(partly, SECTION)[place] == _signal(partly, TEXT)[place] > 0
+    assert np.argmax(_signal(partly, SECTION)) == place
+    words.update([wanted])
+    assert _signal(gather(request, None, snapshot, words), SECTION)[place] > 0
+    assert words.without_sections == frozenset()
 
 
 def test_what_shares_no_word_with_the_request_is_found_by_its_meaning(router: Router) -> None:
