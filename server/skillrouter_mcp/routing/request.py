@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skillrouter_mcp.index.analysis import CJK, pairs, with_parts
+from skillrouter_mcp.index.clauses import Clause, Neighbours
 from skillrouter_mcp.index.glossary import Reading, load_glossary, readable
-from skillrouter_mcp.index.words import Clause, Neighbours, WordIndex
+from skillrouter_mcp.index.words import WordIndex
 
 _MOST_CHARACTERS = 20_000  # of a request are read; more is pasted matter
 _MOST_CLAUSES = 32

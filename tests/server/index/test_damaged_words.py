@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from skillrouter_mcp.index.clauses import Clause
 from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.store import Document
-from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
+from skillrouter_mcp.index.words import SECTION, TEXT, WordIndex
 
 Opener = Callable[..., Library]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import apsw
 import pytest
 
+from skillrouter_mcp.index.clauses import Clause
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.errors import DamagedDatabaseError, DatabaseError
 from skillrouter_mcp.index.inspection import damaged_words, inspect
 from skillrouter_mcp.index.schema import prepare
 from skillrouter_mcp.index.store import Document
-from skillrouter_mcp.index.words import FIELDS, Clause, WordIndex
+from skillrouter_mcp.index.words import FIELDS, WordIndex
 
 
 @pytest.fixture

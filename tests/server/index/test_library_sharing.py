@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from skillrouter_mcp.index import synchroniser
+from skillrouter_mcp.index.clauses import Clause
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.index.words import SECTION, Clause, WordIndex
+from skillrouter_mcp.index.words import SECTION, WordIndex
 
 Opener = Callable[..., Library]
 _SIDES = ("-wal", "-shm")

@@ -13,9 +13,9 @@ import apsw
 import pytest
 from filelock import FileLock
 
+from skillrouter_mcp.index.clauses import Clause
 from skillrouter_mcp.index.errors import DatabaseError, UnwritableDatabaseError
 from skillrouter_mcp.index.library import Library
-from skillrouter_mcp.index.words import Clause
 
 Opener = Callable[..., Library]
 

@@ -11,13 +11,14 @@ import pytest
 
 from skillrouter_gguf import Model
 from skillrouter_mcp.index import schema, synchroniser
+from skillrouter_mcp.index.clauses import Clause
 from skillrouter_mcp.index.database import Database
 from skillrouter_mcp.index.encoding import Encoding, Fingerprint
 from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.passages import Layout
 from skillrouter_mcp.index.store import Document, SkillStore
 from skillrouter_mcp.index.synchroniser import More, agree, difference, embed_pending, scan
-from skillrouter_mcp.index.words import SECTION, TEXT, Clause, WordIndex
+from skillrouter_mcp.index.words import SECTION, TEXT, WordIndex
 from skillrouter_mcp.skills import Root, Walk, walk
 
 LAYOUT = Layout(("en",))

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from skillrouter_mcp.index import words as words_module
+from skillrouter_mcp.index import word_shelf
 from skillrouter_mcp.index.analysis import expand
+from skillrouter_mcp.index.clauses import Clause, Neighbours
 from skillrouter_mcp.index.store import Document
-from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, Clause, Neighbours, WordIndex
+from skillrouter_mcp.index.words import DESCRIPTION, SECTION, TEXT, WordIndex
 
 LOGS = Document(1, "rotate-logs", "Keeps disks free", "Compress yesterday's logs and rotate them.")
 MAIL = Document(2, "send-mail", "Writes letters", "Address the reader, rotate nothing.")
@@ -92,7 +93,7 @@ def test_the_best_of_some_are_found_however_far_down_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, rare: int
 ) -> None:
     """Whether what does not count is kept out of the search, or the search goes deeper."""
-    monkeypatch.setattr(words_module, "_RARE", rare)
+    monkeypatch.setattr(word_shelf, "_RARE", rare)
     index = WordIndex(tmp_path / "words")
     index.update(
         [Document(n, "a", "", f"{'prune ' * (40 - n)} the roses {'now ' * n}") for n in range(40)]
