@@ -15,7 +15,16 @@ from skillrouter_mcp.index.encoding import DocumentEncoder, Encoding
 from skillrouter_mcp.index.passages import Layout
 from skillrouter_mcp.index.store import Document, Place, SkillStore, place_of, stamp_text
 from skillrouter_mcp.index.words import WordIndex
-from skillrouter_mcp.skills import Problem, Root, Skill, SkillError, SkillFile, read_skill, walk
+from skillrouter_mcp.skills import (
+    Problem,
+    Root,
+    Skill,
+    SkillError,
+    SkillFile,
+    announce,
+    read_skill,
+    walk,
+)
 
 _READ_BATCH = 1_000
 _WORDS_BATCH = 1_000
@@ -25,6 +34,8 @@ _BATCH_SECONDS = 2.0  # that a batch should take at most: others may write betwe
 
 Progress = Callable[[int, int], None]
 More = Callable[[], bool]
+_Loaded = tuple[SkillFile, Skill]
+_Failed = tuple[SkillFile, str]
 _T = TypeVar("_T")
 
 
@@ -109,12 +120,11 @@ def scan(
     with ThreadPoolExecutor(1, "words") as beside:
         following = beside.submit(_follow, reading, agree_words)
         try:
-            for batch in _batches(found.changed, _READ_BATCH):
-                loaded, failed = _read(batch)
+            for loaded, failed in _read(found.changed):
                 store.save(loaded, failed)
                 changes.read += len(loaded)
                 changes.failed += len(failed)
-                reading.saved(len(batch))
+                reading.saved(len(loaded) + len(failed))
                 if progress is not None:
                     progress(changes.read + changes.failed, len(found.changed))
         finally:
@@ -259,17 +269,20 @@ def _distinct(items: Iterable[_T]) -> Iterator[_T]:
             yield item
 
 
-def _read(
-    files: Sequence[SkillFile],
-) -> tuple[list[tuple[SkillFile, Skill]], list[tuple[SkillFile, str]]]:
-    loaded: list[tuple[SkillFile, Skill]] = []
-    failed: list[tuple[SkillFile, str]] = []
-    for file in files:
-        try:
-            loaded.append((file, read_skill(Path(file.path), real=file.real)))
-        except SkillError as error:
-            failed.append((file, error.reason))
-    return loaded, failed
+def _read(files: Sequence[SkillFile]) -> Iterator[tuple[list[_Loaded], list[_Failed]]]:
+    """Reads files batch by batch; the disk fetches the next one meanwhile."""
+    batches = list(_batches(files, _READ_BATCH))
+    for batch, following in itertools.zip_longest(batches, batches[1:], fillvalue=()):
+        for file in following:
+            announce(file.real)
+        loaded: list[_Loaded] = []
+        failed: list[_Failed] = []
+        for file in batch:
+            try:
+                loaded.append((file, read_skill(Path(file.path), real=file.real)))
+            except SkillError as error:
+                failed.append((file, error.reason))
+        yield loaded, failed
 
 
 def _batches(items: Sequence[_T], size: int) -> Iterator[list[_T]]:

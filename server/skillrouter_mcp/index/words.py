@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skillrouter_mcp.index.analysis import Expanded, expand, joined
+from skillrouter_mcp.index.analysis import expand
 from skillrouter_mcp.index.clauses import Clause, Neighbours
 from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.sections import sections
@@ -20,7 +19,7 @@ from skillrouter_mcp.index.selection import Selection
 from skillrouter_mcp.index.store import Document
 from skillrouter_mcp.index.word_shelf import Shelf, analyzer, entry, splitter
 
-WORDS_LAYOUT = 1  # raise it when fields or analysis change: the index is then made anew
+WORDS_LAYOUT = 2  # raise it when fields or analysis change: the index is then made anew
 
 TEXT, DESCRIPTION, SECTION = FIELDS = ("text", "description", "section")
 
@@ -80,18 +79,17 @@ class WordIndex:
                 in_sections.remove(document_id)
                 in_documents.remove(document_id)
             for document in added:
-                texts = _Texts.of(document)
                 if in_sections.lacks(document.id):
-                    in_sections.put(document.id, texts.parts())
+                    in_sections.put(document.id, _parts(document))
                 if in_documents.lacks(document.id):
-                    in_documents.put(document.id, [texts.whole()])
+                    in_documents.put(document.id, [_whole(document)])
         self._compare()
 
     def update_whole_texts(self, added: Iterable[Document]) -> None:
         """As `update`, but for the sections, which take as long as all else."""
         with self._documents.writing() as in_documents:
             for document in added:
-                in_documents.put(document.id, [_Texts.of(document).whole()])
+                in_documents.put(document.id, [_whole(document)])
         self._compare()
 
     def reload(self) -> None:
@@ -173,26 +171,16 @@ class WordIndex:
         return None if among is None else Selection(among, self._documents.count())
 
 
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """What stands for a document in each of the two indexes."""
+def _whole(document: Document) -> Any:
+    """What stands for a document in the index of whole texts."""
+    description = expand(document.description)
+    text = f"{expand(document.name)}\n{description}\n{expand(document.body)}"
+    return entry(document.id, {DESCRIPTION: description, TEXT: text})
 
-    document_id: int
-    name: str
-    description: str
-    body: Sequence[Expanded]
 
-    @classmethod
-    def of(cls, document: Document) -> _Texts:
-        body = [Expanded.of(section) for section in sections(document.body)]
-        return cls(document.id, expand(document.name), expand(document.description), body)
-
-    def whole(self) -> Any:
-        text = f"{self.name}\n{self.description}\n{joined(self.body)}"
-        return entry(self.document_id, {DESCRIPTION: self.description, TEXT: text})
-
-    def parts(self) -> list[Any]:
-        label = f"{self.name}\n{self.description}"
-        texts = [f"{label}\n{joined([section])}" for section in self.body]
-        # One at least, so that a document without a body is not taken for a lost one.
-        return [entry(self.document_id, {SECTION: text}) for text in texts or [""]]
+def _parts(document: Document) -> list[Any]:
+    """What stands for a document in the index of sections."""
+    label = f"{expand(document.name)}\n{expand(document.description)}"
+    texts = [f"{label}\n{expand(section)}" for section in sections(document.body)]
+    # One at least, so that a document without a body is not taken for a lost one.
+    return [entry(document.id, {SECTION: text}) for text in texts or [""]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skillrouter_mcp.skills.reader import MAX_BYTES, parse_skill, read_skill, read_text
+from skillrouter_mcp.skills.reader import MAX_BYTES, announce, parse_skill, read_skill, read_text
 from skillrouter_mcp.skills.sanitise import is_plain, plain, printable
 from skillrouter_mcp.skills.skill import Skill, SkillError
 from skillrouter_mcp.skills.walk import (
@@ -27,6 +27,7 @@ __all__ = [
     "SkillFile",
     "Stamp",
     "Walk",
+    "announce",
     "is_plain",
     "parse_skill",
     "plain",

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from skillrouter_mcp.skills.reasons import irregular, why
@@ -47,6 +48,18 @@ def read_skill(path: Path, *, real: str | None = None, max_bytes: int = MAX_BYTE
     Arguments and errors are those of `read_text` and `parse_skill`.
     """
     return parse_skill(read_text(path, real=real, max_bytes=max_bytes), path)
+
+
+def announce(real: str) -> None:
+    """Has the system fetch a file, at a path without links, that will be read soon; where it can't,
+    nothing happens."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | _AT_ONCE)
+            try:
+                os.posix_fadvise(descriptor, 0, MAX_BYTES, os.POSIX_FADV_WILLNEED)
+            finally:
+                os.close(descriptor)
 
 
 def read_text(path: Path, *, real: str | None = None, max_bytes: int = MAX_BYTES) -> str:

@@ -6,11 +6,18 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skillrouter_mcp.skills.reader import MAX_BYTES, MAX_DESCRIPTION, MAX_NAME, read_skill
+from skillrouter_mcp.skills.reader import (
+    MAX_BYTES,
+    MAX_DESCRIPTION,
+    MAX_NAME,
+    announce,
+    read_skill,
+)
 from skillrouter_mcp.skills.sanitise import is_plain
 from skillrouter_mcp.skills.skill import Skill, SkillError
 
@@ -254,6 +261,45 @@ class TestFilesThatAreNone:
     def test_a_device_is_refused(self, root: Path, device: str) -> None:
         (root / "SKILL.md").symlink_to(device)
         assert "is a device" in reason_of(root / "SKILL.md")
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="a system that takes no such advice")
+class TestAnnouncing:
+    @pytest.fixture
+    def advised(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int, int]]:
+        """What the system was told of which file."""
+        told: list[tuple[str, int, int, int]] = []
+
+        def advise(descriptor: int, *advice: int) -> None:
+            start, length, kind = advice
+            told.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), start, length, kind))
+
+        monkeypatch.setattr(os, "posix_fadvise", advise)
+        return told
+
+    def test_a_file_is_fetched_as_far_as_it_will_be_read(
+        self, write_skill: WriteSkill, advised: list[tuple[str, int, int, int]]
+    ) -> None:
+        path = os.path.realpath(write_skill("a"))
+        announce(path)
+        assert advised == [(path, 0, MAX_BYTES, os.POSIX_FADV_WILLNEED)]
+
+    def test_nothing_is_left_open(self, write_skill: WriteSkill) -> None:
+        path = os.path.realpath(write_skill("a"))
+        announce(path)
+        assert path not in [file.path for file in psutil.Process().open_files()]
+
+    def test_what_is_gone_or_has_become_a_link_is_left_alone(
+        self, write_skill: WriteSkill, root: Path, advised: list[tuple[str, int, int, int]]
+    ) -> None:
+        announce(str(root / "gone" / "SKILL.md"))
+        (root / "SKILL.md").symlink_to(write_skill("a"))
+        announce(str(root / "SKILL.md"))
+        assert advised == []
+
+    def test_a_pipe_holds_nobody_up(self, root: Path) -> None:
+        os.mkfifo(root / "SKILL.md")
+        announce(str(root / "SKILL.md"))
 
 
 class TestLinks:
