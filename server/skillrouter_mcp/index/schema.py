@@ -75,6 +75,7 @@ _MIGRATIONS = (
     CREATE INDEX view_passage ON view (passage_id);
     CREATE INDEX view_document ON view (document_id);
     """,
+    "CREATE INDEX document_name ON document (name)",
 )
 
 

@@ -207,11 +207,9 @@ class SkillStore:
         where, bindings = _visible(roots)
         # In one row: between two rows another thread may take the interpreter and keep it a while.
         ids = self._database.value(
-            "SELECT json_group_array(DISTINCT s.document_id) "
-            f"FROM skill s JOIN document d ON d.id = s.document_id WHERE {where}",
-            bindings,
+            f"SELECT json_group_array(s.document_id) FROM skill s WHERE {where}", bindings
         )
-        return sorted(json.loads(ids))
+        return sorted(set(json.loads(ids)))
 
     def locate(self, ids: Sequence[int], roots: Sequence[Root]) -> dict[int, Location]:
         """Where to read each of the documents: the first place in the order of the roots."""
@@ -299,12 +297,13 @@ def _by_scope(roots: Sequence[Root]) -> tuple[_Scoped, _Scoped]:
 
 
 def _visible(roots: Sequence[Root]) -> tuple[str, tuple[str, ...]]:
-    """The condition on `skill s JOIN document d` under which a request may find it."""
+    """The condition on `skill s` under which a request may find it."""
     project, user = _by_scope(roots)
     where = (
-        f"NOT s.hidden AND (s.root IN {project[0]} OR (s.root IN {user[0]} AND d.name NOT IN "
+        f"NOT s.hidden AND (s.root IN {project[0]} OR (s.root IN {user[0]} "
+        "AND s.document_id NOT IN (SELECT id FROM document WHERE name IN "
         "(SELECT e.name FROM skill p JOIN document e ON e.id = p.document_id "
-        f"WHERE p.root IN {project[0]})))"
+        f"WHERE p.root IN {project[0]}))))"
     )
     return where, (*project[1], *user[1], *project[1])
 
