@@ -307,7 +307,8 @@ class Library:
         if version != self._seen:
             self._words.follow(changed=self._seen is not None)
             version = version[0], self.words.version()
-            self.words.reload()
+            if self._seen is None or version[1] != self._seen[1]:
+                self.words.reload()
             self._views = self._read()
             self._seen = version
         return self.snapshot
