@@ -20,6 +20,7 @@ from skillrouter_mcp.index.encoding import Fingerprint
 from skillrouter_mcp.index.errors import DatabaseError
 from skillrouter_mcp.index.library import Library
 from skillrouter_mcp.index.store import SkillStore
+from skillrouter_mcp.index.words import WordIndex
 from skillrouter_mcp.skills import Root
 
 Opener = Callable[..., Library]
@@ -148,6 +149,26 @@ def test_refresh_sees_what_another_has_committed(
     _step(writer, counting)
     assert len(reader.refresh().visible) == 1
     assert reader.snapshot.pending == 0
+
+
+def test_words_are_read_again_only_when_they_have_changed(
+    open_library: Opener, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_skill("a", body="one")
+    library = open_library()
+    with library.writing():
+        library.scan()
+    read: list[WordIndex] = []
+    monkeypatch.setattr(WordIndex, "reload", lambda words: read.append(words))
+    with library.writing():
+        for _ in library.embed(counting):
+            pass
+    assert library.refresh().pending == 0
+    assert read == []
+    write_skill("b", body="two")
+    with library.writing():
+        library.scan()
+    assert read
 
 
 def test_words_that_disagree_are_made_anew(
