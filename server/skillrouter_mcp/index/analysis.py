@@ -11,18 +11,13 @@ CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\u
 
 _BEFORE_CJK = re.compile("[\0-\u303f]*")  # quicker to find than what follows it
 _PART_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NO_WORD, _SMALL, _CAPITAL, _OTHER = b" ", b"a", b"A", b"_"
-
-
-def _kind(letter: str) -> bytes:
-    if not (letter.isalnum() or letter == "_"):
-        return _NO_WORD
-    if not letter.isascii():
-        return _OTHER
-    return _SMALL if letter.islower() else _CAPITAL if letter.isupper() else _OTHER
-
-
-_KINDS = b"".join(_kind(chr(code)) for code in range(256))  # as `bytes.translate` takes them
+# As `bytes.translate` takes them: small letters, capitals, and all else.
+_KINDS = bytes(
+    ord("a") if "a" <= letter <= "z" else ord("A") if "A" <= letter <= "Z" else 0
+    for letter in map(chr, range(256))
+)
+_BORDER = b"aA"
+_REST = re.compile(r"\w*")
 
 
 def expand(text: str) -> str:
@@ -41,14 +36,17 @@ def with_parts(text: str) -> str:
 
 
 def _camel_case(text: str) -> Iterator[str]:
-    """The words in which a capital follows a small letter; Latin-1 has the letters of a word."""
+    """The words in which a capital follows a small letter."""
+    # A byte for each letter, and so at the same place; a border is quicker to find in these.
     kinds = text.encode("latin-1", "replace").translate(_KINDS)
     end = 0
-    while (border := kinds.find(_SMALL + _CAPITAL, end)) >= 0:
-        start = kinds.rfind(_NO_WORD, end, border) + 1 or end
-        end = kinds.find(_NO_WORD, border)
-        if end < 0:
-            end = len(text)
+    while (border := kinds.find(_BORDER, end)) >= 0:
+        start = border
+        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+            start -= 1
+        rest = _REST.match(text, border)
+        assert rest is not None
+        end = rest.end()
         yield text[start:end]
 
 

@@ -22,6 +22,7 @@ _MIGRATIONS = (
         description TEXT NOT NULL,
         body TEXT NOT NULL
     ) STRICT;
+    CREATE INDEX document_name ON document (name);
 
     -- A SKILL.md that was loaded, with the stamp by which a change is noticed; once for each of
     -- the roots that hold it.
@@ -75,7 +76,6 @@ _MIGRATIONS = (
     CREATE INDEX view_passage ON view (passage_id);
     CREATE INDEX view_document ON view (document_id);
     """,
-    "CREATE INDEX document_name ON document (name)",
 )
 
 

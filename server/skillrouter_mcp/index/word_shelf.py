@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import compress, islice
@@ -28,16 +29,27 @@ _MARGIN, _DEEPER = 1.25, 4  # times as many are looked for as should do, and if 
 _SLOP = 3  # more words between two neighbours in a text than in the request
 
 
-class Shelf:
-    """One Tantivy index whose entries carry a document's id."""
+class WordShelf:
+    """One Tantivy index whose entries carry a document's id.
+
+    Raises:
+        DamagedWordsError: by every method that reads or writes it, where that fails.
+    """
 
     def __init__(self, folder: Path, fields: Mapping[str, str], analyzer: Any) -> None:
+        """Opens the index in this folder, or makes it.
+
+        Args:
+            fields: what Tantivy keeps of each: "freq" (how often a term stands in it), or
+                "position" (and where).
+        """
         self._schema = _schema(fields)
         self._analyzer = analyzer
         self._folder = folder
         self._ids: frozenset[int] = frozenset()
-        self._listed: tuple[int, int] | None = None
+        self._listed: tuple[int, ...] | None = None
         self._checked = False
+        self._reloading = threading.Lock()
         with self._errors():
             self._index = self._open()
             self._see()
@@ -83,14 +95,17 @@ class Shelf:
         self._checked = True
 
     def reload(self) -> None:
-        with self._errors():
+        """Sees what was committed last, by whatever process."""
+        with self._reloading, self._errors():  # or a slow one would bring back what is old
             self._index.reload()
             self._see()
 
     def count(self) -> int:
+        """How many entries there are."""
         return int(self._searcher.num_docs)
 
     def frequency(self, field: str, term: str) -> int:
+        """In how many entries a field holds a term."""
         known = self._frequencies  # before the searcher: of what is newer, nothing old is kept
         frequency = known.get((field, term))
         if frequency is None:
@@ -101,6 +116,7 @@ class Shelf:
         return frequency
 
     def ids(self) -> frozenset[int]:
+        """The ids of the documents that have entries, as last committed."""
         with self._errors():
             listed = self._commit()
             if listed != self._listed:
@@ -109,16 +125,16 @@ class Shelf:
                 self._listed = listed
             return self._ids
 
-    def version(self) -> tuple[int, int] | None:
+    def version(self) -> tuple[int, ...] | None:
         """Tells commits apart; None where there is no index any more."""
         try:
             return self._commit()
         except OSError:
             return None
 
-    def _commit(self) -> tuple[int, int]:
+    def _commit(self) -> tuple[int, ...]:
         meta = (self._folder / "meta.json").stat()  # a new file with each commit
-        return meta.st_ino, meta.st_mtime_ns
+        return meta.st_ino, meta.st_mtime_ns, meta.st_size
 
     def _read_ids(self) -> frozenset[int]:
         if not self.count():
@@ -149,11 +165,14 @@ class Shelf:
     def search(
         self, field: str, clauses: Sequence[Clause], limit: int, only: Selection | None
     ) -> Iterable[tuple[int, float]]:
+        """The ids and BM25 scores of the entries that hold most of what is asked for, best first,
+        at most `limit`; a document may have several."""
         return self._best([self._query(field, clause) for clause in clauses], limit, only)
 
     def search_together(
         self, field: str, pairs: Sequence[Neighbours], limit: int, only: Selection | None
     ) -> Iterable[tuple[int, float]]:
+        """As `search`, for terms that stand together."""
         phrases = [
             tantivy.Query.phrase_query(
                 self._schema, field, [(0, pair.first), (pair.distance, pair.second)], _SLOP
@@ -213,18 +232,21 @@ class Writing:
         self.added: set[int] = set()
 
     def lacks(self, document_id: int) -> bool:
+        """Whether the document has no entries, or none that stay."""
         return document_id not in self._held or document_id in self.removed
 
     def remove(self, document_id: int) -> None:
+        """Removes the document's entries, if it has any."""
         if document_id in self._held:
             query = tantivy.Query.term_query(self._schema, "id", document_id)
             self._writer.delete_documents_by_query(query)
         self.removed.add(document_id)
 
     def put(self, document_id: int, entries: Iterable[Any]) -> None:
+        """Replaces the document's entries."""
         self.remove(document_id)
-        for entry in entries:
-            self._writer.add_document(entry)
+        for each in entries:
+            self._writer.add_document(each)
         self.added.add(document_id)
 
 

@@ -17,9 +17,9 @@ from skillrouter_mcp.index.errors import DamagedWordsError
 from skillrouter_mcp.index.sections import sections
 from skillrouter_mcp.index.selection import Selection
 from skillrouter_mcp.index.store import Document
-from skillrouter_mcp.index.word_shelf import Shelf, analyzer, entry, splitter
+from skillrouter_mcp.index.word_shelf import WordShelf, analyzer, entry, splitter
 
-WORDS_LAYOUT = 2  # raise it when fields or analysis change: the index is then made anew
+WORDS_LAYOUT = 1  # raise it when fields or analysis change: the index is then made anew
 
 TEXT, DESCRIPTION, SECTION = FIELDS = ("text", "description", "section")
 
@@ -55,8 +55,8 @@ class WordIndex:
     def _open(self, folder: Path) -> None:
         # Only within whole texts are words looked for that stand together.
         fields = {TEXT: "position", DESCRIPTION: "freq"}
-        self._documents = Shelf(folder / "documents", fields, self._analyzer)
-        self._sections = Shelf(folder / "sections", {SECTION: "freq"}, self._analyzer)
+        self._documents = WordShelf(folder / "documents", fields, self._analyzer)
+        self._sections = WordShelf(folder / "sections", {SECTION: "freq"}, self._analyzer)
         self._compared = frozenset[int](), frozenset[int]()
 
     def ids(self) -> frozenset[int]:

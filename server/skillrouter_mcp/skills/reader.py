@@ -52,12 +52,13 @@ def read_skill(path: Path, *, real: str | None = None, max_bytes: int = MAX_BYTE
 
 def announce(real: str) -> None:
     """Has the system fetch a file, at a path without links, that will be read soon; where it can't,
-    nothing happens."""
+    or the file would not be read, nothing happens."""
     if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | _AT_ONCE)
+        with suppress(SkillError, OSError, ValueError):
+            _check_unopened(real, MAX_BYTES)
+            descriptor = _open_at_once(real, os.O_RDONLY)
             try:
-                os.posix_fadvise(descriptor, 0, MAX_BYTES, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
             finally:
                 os.close(descriptor)
 
@@ -108,12 +109,7 @@ def _real_path(path: Path) -> str:
 
 def _read(path: str, max_bytes: int) -> bytes:
     try:
-        _check(os.stat(path), max_bytes)  # noqa: PTH116
-        if not path.lower().endswith(_MARKDOWN):
-            raise SkillError(
-                f"is a link to {printable(path, 200)}, which is no Markdown: "
-                "link to a file whose name ends in .md"
-            )
+        _check_unopened(path, max_bytes)
         with open(path, "rb", opener=_open_at_once) as file:
             opened = os.fstat(file.fileno())
             _check(opened, max_bytes)
@@ -127,6 +123,19 @@ def _read(path: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise SkillError(_too_large(len(data), max_bytes))
     return data
+
+
+def _check_unopened(path: str, max_bytes: int) -> None:
+    """
+    Raises:
+        SkillError: what lies at the path is not to be opened.
+    """
+    _check(os.stat(path), max_bytes)  # noqa: PTH116
+    if not path.lower().endswith(_MARKDOWN):
+        raise SkillError(
+            f"is a link to {printable(path, 200)}, which is no Markdown: "
+            "link to a file whose name ends in .md"
+        )
 
 
 def _open_at_once(path: str, flags: int) -> int:

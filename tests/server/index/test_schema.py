@@ -46,20 +46,3 @@ def test_database_of_a_newer_version_is_refused(database: Database) -> None:
     with pytest.raises(DatabaseError, match=r"newer .* SKILLROUTER_HOME") as caught:
         schema.prepare(database)
     assert not isinstance(caught.value, DamagedDatabaseError)
-
-
-def test_file_of_an_older_version_is_brought_up_and_keeps_its_rows(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
-        schema.prepare(database)
-    database.run("INSERT INTO document VALUES (7, x'00', 'kept', '', '')")
-    identity = schema.identity(database)
-    assert not schema.is_current(database)
-    schema.prepare(database)
-    assert schema.is_current(database)
-    assert schema.identity(database) == identity
-    plan = database.rows("EXPLAIN QUERY PLAN SELECT id FROM document WHERE name = 'kept'")
-    assert "document_name" in str(plan)
-    assert database.value("SELECT id FROM document WHERE name = 'kept'") == 7

@@ -28,6 +28,16 @@ def test_a_long_line_begins_a_section_only_once_the_last_holds_something() -> No
     assert sections(f"{half}\n{long}\nend") == [half, long, "end"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "count"),
+    [(900, 1_099, 1), (900, 1_100, 2), (799, 1_300, 1), (800, 1_300, 2)],
+)
+def test_a_section_is_cut_beyond_2000_characters_if_800_come_before(
+    first: int, second: int, count: int
+) -> None:
+    assert len(sections(f"{'a' * first}\n{'b' * second}")) == count
+
+
 @pytest.mark.parametrize("line", ["[", "```", "<!--", "x" * 1_000, "\0", "中" * 300])
 def test_hostile_bodies_come_out_whole(line: str) -> None:
     body = "\n".join([line] * (1_000_000 // len(line)))

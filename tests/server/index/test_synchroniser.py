@@ -19,7 +19,7 @@ from skillrouter_mcp.index.passages import Layout
 from skillrouter_mcp.index.store import Document, SkillStore
 from skillrouter_mcp.index.synchroniser import More, agree, difference, embed_pending, scan
 from skillrouter_mcp.index.words import SECTION, TEXT, WordIndex
-from skillrouter_mcp.skills import Root, Walk, walk
+from skillrouter_mcp.skills import Root, Skill, Walk, read_skill, walk
 
 LAYOUT = Layout(("en",))
 
@@ -83,6 +83,29 @@ def test_scan_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     assert [path for path, _ in parts.store.stamps(parts.roots)] == [str(one)]
     (document,) = parts.store.documents(sorted(parts.store.document_ids()))
     assert document.body == "Do it otherwise, and longer."
+
+
+def test_files_are_announced_a_batch_before_they_are_read(
+    parts: Parts, write_skill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = (str(write_skill(name).resolve()) for name in ("a", "b", "c"))
+    told: list[tuple[str, str]] = []
+
+    def read(path: Path, *, real: str) -> Skill:
+        told.append(("read", real))
+        return read_skill(path, real=real)
+
+    monkeypatch.setattr(synchroniser, "_READ_BATCH", 1)
+    monkeypatch.setattr(synchroniser, "announce", lambda real: told.append(("announced", real)))
+    monkeypatch.setattr(synchroniser, "read_skill", read)
+    assert parts.scan() == (3, 0, 0)
+    assert told == [
+        ("announced", two),
+        ("read", one),
+        ("announced", three),
+        ("read", two),
+        ("read", three),
+    ]
 
 
 def test_changes_are_true_only_if_something_changed(parts: Parts, write_skill: Any) -> None:

@@ -263,43 +263,61 @@ class TestFilesThatAreNone:
         assert "is a device" in reason_of(root / "SKILL.md")
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="a system that takes no such advice")
+@pytest.mark.skipif(
+    not (hasattr(os, "posix_fadvise") and Path("/proc/self/fd").exists()),
+    reason="a system that takes no such advice, or does not tell of which file it was",
+)
 class TestAnnouncing:
     @pytest.fixture
-    def advised(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int, int]]:
-        """What the system was told of which file."""
-        told: list[tuple[str, int, int, int]] = []
+    def advised(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+        """Of which files the system was told, and what."""
+        told: list[tuple[str, int]] = []
 
-        def advise(descriptor: int, *advice: int) -> None:
-            start, length, kind = advice
-            told.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), start, length, kind))
+        def advise(descriptor: int, start: int, length: int, advice: int) -> None:
+            assert (start, length) == (0, 0)  # all of it
+            told.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), advice))
 
         monkeypatch.setattr(os, "posix_fadvise", advise)
         return told
 
-    def test_a_file_is_fetched_as_far_as_it_will_be_read(
-        self, write_skill: WriteSkill, advised: list[tuple[str, int, int, int]]
+    def test_a_file_is_fetched(
+        self, write_skill: WriteSkill, advised: list[tuple[str, int]]
     ) -> None:
         path = os.path.realpath(write_skill("a"))
         announce(path)
-        assert advised == [(path, 0, MAX_BYTES, os.POSIX_FADV_WILLNEED)]
+        assert advised == [(path, os.POSIX_FADV_WILLNEED)]
 
-    def test_nothing_is_left_open(self, write_skill: WriteSkill) -> None:
+    @pytest.mark.parametrize("refused", [False, True])
+    def test_nothing_is_left_open(
+        self, write_skill: WriteSkill, refused: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def advise(*_: int) -> None:
+            if refused:
+                raise OSError("no advice is taken of this")
+
+        monkeypatch.setattr(os, "posix_fadvise", advise)
         path = os.path.realpath(write_skill("a"))
         announce(path)
         assert path not in [file.path for file in psutil.Process().open_files()]
 
-    def test_what_is_gone_or_has_become_a_link_is_left_alone(
-        self, write_skill: WriteSkill, root: Path, advised: list[tuple[str, int, int, int]]
+    def test_what_would_not_be_read_is_not_fetched(
+        self, write_skill: WriteSkill, root: Path, advised: list[tuple[str, int]]
     ) -> None:
         announce(str(root / "gone" / "SKILL.md"))
+        announce("\0")
+        announce(str(write_skill("large", "x" * (MAX_BYTES + 1))))
+        (root / "secret.txt").write_text("secret")
+        announce(str(root / "secret.txt"))
         (root / "SKILL.md").symlink_to(write_skill("a"))
         announce(str(root / "SKILL.md"))
         assert advised == []
 
-    def test_a_pipe_holds_nobody_up(self, root: Path) -> None:
+    def test_a_pipe_is_not_opened(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.mkfifo(root / "SKILL.md")
+        opened: list[str] = []
+        monkeypatch.setattr(os, "open", lambda path, *_: opened.append(path))
         announce(str(root / "SKILL.md"))
+        assert opened == []
 
 
 class TestLinks:
