@@ -145,20 +145,22 @@ class Succession:
         try:
             follower.prepare()
             while not follower.is_in_step():
-                with self._change:
-                    if self._follower is not follower or self._closing:
+                with self._change:  # of which each answer tells, too
+                    if self._change.wait_for(lambda: self._is_past(follower), _LOOK_SECONDS):
                         return
-                    self._change.wait(_LOOK_SECONDS)
         except (SkillRouterError, ModelError) as error:
             _LOG.error("profile %s cannot be used: %s", follower.profile, error)
             self._drop(follower, f"profile {follower.profile} cannot be used: {error}")
             return
         with self._change:
-            if self._follower is not follower or self._closing:
+            if self._is_past(follower):
                 return
             before, self._router, self._follower = self._router, follower, None
         _LOG.info("profile %s answers, instead of %s", follower.profile, before.profile)
         self._close(before)
+
+    def _is_past(self, follower: Router) -> bool:
+        return self._follower is not follower or self._closing
 
     def _drop(self, follower: Router, complaint: str = "") -> None:
         with self._change:

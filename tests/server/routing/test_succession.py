@@ -316,6 +316,28 @@ def test_a_request_goes_before_the_skills_of_the_profile_that_is_to_follow(
         _until(lambda: _answers(routers, "other"))
 
 
+def test_answers_do_not_have_it_look_whether_the_profile_is_ready(
+    embedded: Settings, held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", PATIENCE)
+    looks: list[bool] = []
+    is_in_step = Router.is_in_step
+
+    def look(self: Router) -> bool:
+        looks.append(is_in_step(self))
+        return looks[-1]
+
+    monkeypatch.setattr(Router, "is_in_step", look)
+    with Succession(embedded) as routers:
+        routers.use("other")
+        _until(lambda: looks)
+        for request in ("bread", "logs", "yeast"):
+            routers.find(request)
+            time.sleep(0.05)
+        held.set()
+        assert looks == [False]
+
+
 def test_a_profile_before_that_cannot_be_used_does_not_answer(
     embedded: Settings, held: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
