@@ -65,8 +65,8 @@ class Keeper:
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
-            give_way: called before each document that is embedded is cut into passages, and before
-                the index is read again.
+            give_way: called every few hundred folders of a look, before each document that is
+                embedded is cut into passages, and before the index is read again.
         """
         self._library = library
         self._encoder = encoder
@@ -223,7 +223,8 @@ class Keeper:
             began, busy = time.monotonic(), time.thread_time()
             roots = self._library.attendance.roots()
             needed = roots or orders  # else nobody has come yet, or all have left
-            changes = self._library.scan(_told_to(orders)) if needed else Changes()
+            told, give_way = _told_to(orders), self._give_way
+            changes = self._library.scan(told, give_way) if needed else Changes()
             cost, busy = time.monotonic() - began, time.thread_time() - busy
             if self._hinted:
                 self._looks.take(busy if changes else busy * _IN_VAIN, time.monotonic())

@@ -228,9 +228,11 @@ class Library:
         if damage:
             raise DamagedDatabaseError(damage)
 
-    def scan(self, progress: Progress | None = None) -> Changes:
+    def scan(
+        self, progress: Progress | None = None, give_way: Callable[[], None] = lambda: None
+    ) -> Changes:
         """Reads what changed in the folders; what was read can be found while the rest is still
-        being read. Only within `writing`."""
+        being read. Only within `writing`. Takes what `synchroniser.scan` does."""
 
         def agree_words(more: More | None) -> None:
             self._words.agree(more)
@@ -239,7 +241,7 @@ class Library:
         roots, now = self.attendance.roots(), int(time.time())
         self.store.forget_unused(roots, now)
         sets = self.attendance.sets()
-        changes = synchroniser.scan(self.store, agree_words, roots, progress, sets)
+        changes = synchroniser.scan(self.store, agree_words, roots, progress, sets, give_way)
         encoding = Encoding.find(self._database, self._fingerprint)
         if encoding is not None:
             encoding.forget_idle(now)

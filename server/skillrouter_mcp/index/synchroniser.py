@@ -81,10 +81,13 @@ class Difference:
 
 
 def difference(
-    store: SkillStore, roots: Sequence[Root], sets: Sequence[Sequence[Root]] | None = None
+    store: SkillStore,
+    roots: Sequence[Root],
+    sets: Sequence[Sequence[Root]] | None = None,
+    give_way: Callable[[], None] = lambda: None,
 ) -> Difference:
     """Walks the roots, as `walk` does, and compares."""
-    found = walk(roots, sets)
+    found = walk(roots, sets, give_way=give_way)
     remembered = store.stamps(roots)
     places = {place_of(file) for file in found.files}
     return Difference(
@@ -102,6 +105,7 @@ def scan(
     roots: Sequence[Root],
     progress: Progress | None = None,
     sets: Sequence[Sequence[Root]] | None = None,
+    give_way: Callable[[], None] = lambda: None,
 ) -> Changes:
     """Reads new and changed files, forgets those that are gone. Committed in batches.
 
@@ -112,9 +116,9 @@ def scan(
     Args:
         agree_words: makes the words agree with the documents, as `agree` does.
         progress: is told how many of how many files were read.
-        sets: who sees which roots, as in `walk`.
+        sets, give_way: as in `walk`.
     """
-    found = difference(store, roots, sets)
+    found = difference(store, roots, sets, give_way)
     changes = Changes(removed=len(found.gone), files=found.files, linked=found.linked)
     reading = _Reading()
     with ThreadPoolExecutor(1, "words") as beside:

@@ -15,7 +15,7 @@ from skillrouter_mcp.skills.reasons import irregular, why
 from skillrouter_mcp.skills.sanitise import is_plain, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAX_DEPTH = 6
 """Folders between a root and a `SKILL.md` in the deepest of them."""
@@ -39,6 +39,7 @@ SKIPPED = frozenset({".git", "node_modules"})
 _RESOURCES = frozenset({"assets", "references", "scripts"})
 
 _MAX_PATH = 4_096
+_FOLDERS_AT_A_TIME = 256  # some ten milliseconds
 _LEADS_OUT = "is a link out of a skill's folder or git checkout and was not followed"
 
 _Id: TypeAlias = "tuple[int, int] | str"
@@ -112,6 +113,7 @@ def walk(
     *,
     max_folders: int = MAX_FOLDERS,
     max_entries: int = MAX_ENTRIES,
+    give_way: Callable[[], None] = lambda: None,
 ) -> Walk:
     """Find the skills below `roots`, without opening any of them.
 
@@ -131,6 +133,7 @@ def walk(
     Args:
         sets: the roots that each of several people sees, by default all of them. What a link in a
             package leads to counts only where everybody may see it who sees the package.
+        give_way: called every few hundred folders, to wait for what is more urgent.
     """
     paths: dict[str, Root] = {}
     for root in roots:
@@ -151,7 +154,7 @@ def walk(
             for other, real_path in real_paths.items()
             if other == path or (paths[other].scope == "user" and other in common)
         )
-        found = _RootWalk(root, path, within, max_folders, max_entries)
+        found = _RootWalk(root, path, within, max_folders, max_entries, give_way)
         found.run()
         files += sorted(found.files, key=lambda file: file.path)
         problems += sorted(found.problems, key=lambda problem: problem.path)
@@ -178,6 +181,7 @@ class _RootWalk:
         real_roots: tuple[str, ...],
         max_folders: int,
         max_entries: int,
+        give_way: Callable[[], None],
     ) -> None:
         self.files: list[SkillFile] = []
         self.problems: list[Problem] = []
@@ -192,6 +196,7 @@ class _RootWalk:
         self._way = (path, _real_path(path))
         self._max_folders = self._folders_left = max_folders
         self._max_entries = self._entries_left = max_entries
+        self._give_way = give_way
         self._untold = 0
 
     def run(self) -> None:
@@ -354,6 +359,8 @@ class _RootWalk:
         self._folders_left -= 1
         if self._folders_left < 0:
             raise _LimitError(f"holds more than {self._max_folders:,} folders and links")
+        if self._folders_left % _FOLDERS_AT_A_TIME == 0:
+            self._give_way()
 
     def _tell_unless_gone(self, path: str, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError) or os.path.islink(path):  # noqa: PTH114

@@ -59,8 +59,8 @@ def test_a_link_that_took_the_place_of_a_file_after_the_walk_is_not_read_through
     path = write_skill("one")
     (tmp_path / "private.md").write_text("secret", encoding="utf-8")
 
-    def walk_and_swap(roots: Sequence[Root], *sets: Any) -> Walk:
-        found = walk(roots, *sets)
+    def walk_and_swap(roots: Sequence[Root], *sets: Any, **named: Any) -> Walk:
+        found = walk(roots, *sets, **named)
         path.unlink()
         path.symlink_to(tmp_path / "private.md")
         return found

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,14 @@ class TestLimits:
             at = below
         os.close(at)
         assert found_below(root) == []
+
+
+def test_it_gives_way_every_few_folders(
+    root: Path, write_skill: WriteSkill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("skillrouter_mcp.skills.walk"), "_FOLDERS_AT_A_TIME", 2)
+    for name in "abc":
+        write_skill(name)
+    given: list[bool] = []
+    walk([Root(root, "user")], give_way=lambda: given.append(True))
+    assert len(given) == 2
