@@ -21,9 +21,15 @@ class RightOfWay:
     def __exit__(self, *_: object) -> None:
         with self._change:
             self._requests -= 1
-            self._change.notify_all()
+            self._change.notify()
 
     def give_way(self) -> None:
-        """Waits for the requests that are being answered, a tenth of a second at most."""
+        """Waits for the requests that are being answered, a tenth of a second at most.
+
+        Where several wait, one goes on when there is no request left, and another when that one
+        comes back: the next request has not all of them beside it.
+        """
         with self._change:
+            if not self._requests:
+                self._change.notify()
             self._change.wait_for(lambda: not self._requests, _PATIENCE)

@@ -88,7 +88,9 @@ def difference(
 ) -> Difference:
     """Walks the roots, as `walk` does, and compares."""
     found = walk(roots, sets, give_way=give_way)
+    give_way()
     remembered = store.stamps(roots)
+    give_way()
     places = {place_of(file) for file in found.files}
     return Difference(
         len(found.files),
@@ -138,6 +140,7 @@ def scan(
         store.remove(found.gone)
     store.replace_walk_problems(roots, found.problems)
     store.drop_orphans()
+    give_way()
     agree_words(None)
     return changes
 

@@ -300,6 +300,7 @@ def _load_model(router: Succession) -> None:
 
     with suppress(ModelError, SkillRouterError):
         router.prepare()
+    gc.freeze()
 
 
 def main(home: Path) -> int:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from queue import Empty, Queue
 
 import pytest
 
@@ -60,6 +61,28 @@ def test_who_gives_way_waits_for_every_request(way: RightOfWay, request_: ExitSt
     assert not gone.wait(0.05)
     request_.close()
     assert gone.wait(SOON)
+
+
+@pytest.mark.usefixtures("patient")
+def test_after_a_request_one_goes_on_and_the_next_when_that_one_is_done(
+    way: RightOfWay, request_: ExitStack
+) -> None:
+    gone: Queue[bool] = Queue()
+
+    def wait() -> None:
+        way.give_way()
+        gone.put(True)
+
+    for _ in range(2):
+        threading.Thread(target=wait, daemon=True).start()
+    with pytest.raises(Empty):
+        gone.get(timeout=0.1)
+    request_.close()
+    assert gone.get(timeout=SOON)
+    with pytest.raises(Empty):
+        gone.get(timeout=0.1)
+    way.give_way()
+    assert gone.get(timeout=SOON)
 
 
 @pytest.mark.usefixtures("request_")
