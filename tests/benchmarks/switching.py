@@ -30,7 +30,7 @@ from skillrouter_mcp.evaluation.records import pool_folder
 from skillrouter_mcp.settings import load_settings
 from skillrouter_mcp.sharing.remote import RemoteRouter
 
-USUAL = 300  # requests before the switch
+USUAL = 1_000  # requests before the switch, and after it
 PATIENCE = 3600.0
 _ENTRY = """
 [models.tiny]
