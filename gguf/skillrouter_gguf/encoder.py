@@ -150,7 +150,7 @@ class Encoder:
                     self._engine, self._model.pooling, tokens=longest, threads=threads
                 )
                 try:
-                    while True:
+                    while waiting:
                         self._give_way()
                         if failed.is_set() or self._closed:
                             break

@@ -65,8 +65,8 @@ class Keeper:
         Args:
             encoder: gives the encoder, and blocks while its model loads; asked for only once
                 there is something to embed.
-            give_way: called every few hundred folders of a look, before each document that is
-                embedded is cut into passages, and before the index is read again.
+            give_way: called every few hundred folders of a look that nobody waits for, before each
+                document that is embedded is cut into passages, and before the index is read again.
         """
         self._library = library
         self._encoder = encoder
@@ -220,14 +220,10 @@ class Keeper:
                 return _REFRESH_SECONDS
             if any(order.rebuild for order in orders):
                 self._library.forget()
-            began, busy = time.monotonic(), time.thread_time()
             roots = self._library.attendance.roots()
-            needed = roots or orders  # else nobody has come yet, or all have left
-            told, give_way = _told_to(orders), self._give_way
-            changes = self._library.scan(told, give_way) if needed else Changes()
-            cost, busy = time.monotonic() - began, time.thread_time() - busy
-            if self._hinted:
-                self._looks.take(busy if changes else busy * _IN_VAIN, time.monotonic())
+            changes, cost = Changes(), 0.0
+            if roots or orders:  # else nobody has come yet, or all have left
+                changes, cost = self._look({root.path for root in roots}, orders)
             self._tell((root.path for root in roots), self._complaint)
             self._deliver(orders, changes)
             watched = self._follow([str(root.path) for root in roots], changes.linked)
@@ -237,6 +233,28 @@ class Keeper:
                 if self._library.pending():
                     return _TURN_SECONDS
         return pause
+
+    def _look(self, roots: set[Path], orders: list[_Order]) -> tuple[Changes, float]:
+        """What a look through the folders finds, and the seconds that it takes.
+
+        A look that nobody waits for gives way to requests; that time is not counted.
+        """
+        awaited = bool(orders) or not self._knows(roots)
+        given = 0.0
+
+        def give_way() -> None:
+            nonlocal given
+            if not (awaited or self._stopping.is_set()):
+                since = time.monotonic()
+                self._give_way()
+                given += time.monotonic() - since
+
+        began, busy = time.monotonic(), time.thread_time()
+        changes = self._library.scan(_told_to(orders), give_way)
+        cost, busy = time.monotonic() - began - given, time.thread_time() - busy
+        if self._hinted:
+            self._looks.take(busy if changes else busy * _IN_VAIN, time.monotonic())
+        return changes, cost
 
     def _pause(self, cost: float, *, watched: bool, changed: bool) -> float:
         """Seconds until the next look, after one that took `cost` seconds."""

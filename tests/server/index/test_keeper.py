@@ -5,7 +5,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +89,6 @@ def test_folders_are_followed(
     _until(lambda: _state(library) == (2, 0))
     shutil.rmtree(path.parent)
     _until(lambda: _state(library) == (1, 0))
-
-
-def test_a_look_at_the_folders_gives_way(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("skillrouter_mcp.skills.walk"), "_FOLDERS_AT_A_TIME", 1)
-    given = threading.Event()
-    looking = Keeper(library, _nothing_to_embed, given.set)
-    looking.start()
-    try:
-        assert given.wait(PATIENCE)
-    finally:
-        looking.stop()
 
 
 def test_a_change_is_found_long_before_the_next_look_is_due(

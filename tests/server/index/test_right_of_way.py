@@ -67,16 +67,21 @@ def test_who_gives_way_waits_for_every_request(way: RightOfWay, request_: ExitSt
 def test_after_a_request_one_goes_on_and_the_next_when_that_one_is_done(
     way: RightOfWay, request_: ExitStack
 ) -> None:
-    gone: Queue[bool] = Queue()
+    waiting, gone = Queue[bool](), Queue[bool]()
+
+    class Told(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            waiting.put(True)  # and no request ends before it does wait, as that takes the lock
+            return super().wait(timeout)
 
     def wait() -> None:
         way.give_way()
         gone.put(True)
 
+    way._change = Told()
     for _ in range(2):
         threading.Thread(target=wait, daemon=True).start()
-    with pytest.raises(Empty):
-        gone.get(timeout=0.1)
+        assert waiting.get(timeout=SOON)
     request_.close()
     assert gone.get(timeout=SOON)
     with pytest.raises(Empty):

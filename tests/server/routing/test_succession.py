@@ -287,22 +287,28 @@ def test_a_request_that_takes_long_is_answered_by_the_profile_it_was_asked_of(
 def test_a_request_goes_before_the_skills_of_the_profile_that_is_to_follow(
     embedded: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-    rank = Ranker.rank
+    asked, go_on, embedding = threading.Event(), threading.Event(), threading.Event()
+    rank, embed = Ranker.rank, Library.embed
 
     def rank_late(self: Ranker, *given: Any) -> Any:
         asked.set()
         go_on.wait(PATIENCE)
         return rank(self, *given)
 
+    def begin_to_embed(self: Library, *given: Any, **named: Any) -> Iterator[int]:
+        embedding.set()
+        return embed(self, *given, **named)
+
     monkeypatch.setattr(right_of_way, "_PATIENCE", PATIENCE)
     monkeypatch.setattr(Ranker, "rank", rank_late)
+    monkeypatch.setattr(Library, "embed", begin_to_embed)
     with Succession(embedded) as routers, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(routers.find, LOGS)
         assert asked.wait(PATIENCE)
         try:
             routers.use("other")
-            time.sleep(1.0)
+            assert embedding.wait(PATIENCE)
+            time.sleep(0.3)
             assert "once 2 more" in routers.status()["follower"]
         finally:
             go_on.set()
