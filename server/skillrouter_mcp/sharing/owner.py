@@ -41,6 +41,7 @@ _FIRST_SESSION_SECONDS = 10.0  # for who started it to come
 _LOOK_SECONDS = 2.0  # between two looks whether others can still find the doorway
 _END_SECONDS = 1.0  # for the index to be closed
 _BREATH_SECONDS = 0.1  # after somebody could not be let in
+_ROUNDS = 1_000  # of garbage collection between two of all objects, which take 20 to 40 ms
 _SWITCH_SECONDS = 0.001  # for which a thread keeps the interpreter while a request waits for it
 UNFIT = 78
 """Its exit status where there can be no owner here."""
@@ -300,12 +301,12 @@ def _load_model(router: Succession) -> None:
 
     with suppress(ModelError, SkillRouterError):
         router.prepare()
-    gc.freeze()
 
 
 def main(home: Path) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.disable()  # what imports and opening make stays for good, and is many objects to look at
+    gc.set_threshold(*gc.get_threshold()[:2], _ROUNDS)
     log_to_stderr(f"%(asctime)s {os.getpid()} %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started it
     lock = FileLock(home / _LOCK_FILE)
