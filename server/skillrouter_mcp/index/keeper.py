@@ -237,14 +237,14 @@ class Keeper:
     def _look(self, roots: set[Path], orders: list[_Order]) -> tuple[Changes, float]:
         """What a look through the folders finds, and the seconds that it takes.
 
-        A look that nobody waits for gives way to requests; that time is not counted.
+        It gives way to requests until somebody waits for a look; that time is not counted.
         """
         awaited = bool(orders) or not self._knows(roots)
         given = 0.0
 
         def give_way() -> None:
             nonlocal given
-            if not (awaited or self._stopping.is_set()):
+            if not (awaited or self._hurry.is_set()):
                 since = time.monotonic()
                 self._give_way()
                 given += time.monotonic() - since

@@ -36,40 +36,66 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_look_gives_way_unless_somebody_waits_for_it(
-    library: Library, write_skill: Any, counting: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(import_module("skillrouter_mcp.skills.walk"), "_FOLDERS_AT_A_TIME", 1)
-    looks: list[int] = []
-    looking = False
-    scan = Library.scan
+class Looks:
+    """How often each look at three folders has given way."""
 
-    def look(library: Library, *given: Any) -> Any:
-        nonlocal looking
-        looking = True
-        looks.append(0)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given: list[int] = []
+        self.under_way = False
+        self._scan = Library.scan
+        monkeypatch.setattr(Library, "scan", lambda library, *given: self._look(library, *given))
+
+    def _look(self, library: Library, *given: Any) -> Any:
+        self.under_way = True
+        self.given.append(0)
         try:
-            return scan(library, *given)
+            return self._scan(library, *given)
         finally:
-            looking = False
+            self.under_way = False
 
-    def give_way() -> None:
-        if looking:
-            looks[-1] += 1
+    def give_way(self) -> None:
+        if self.under_way:
+            self.given[-1] += 1
 
-    monkeypatch.setattr(Library, "scan", look)
+
+@pytest.fixture
+def looks(write_skill: Any, monkeypatch: pytest.MonkeyPatch) -> Looks:
+    monkeypatch.setattr(import_module("skillrouter_mcp.skills.walk"), "_FOLDERS_AT_A_TIME", 1)
     write_skill("one")
     write_skill("two")
+    return Looks(monkeypatch)
+
+
+def test_a_look_gives_way_unless_somebody_waits_for_it(
+    library: Library, looks: Looks, counting: Any
+) -> None:
+    keeping = Keeper(library, lambda: counting, looks.give_way)
+    keeping.start()
+    try:
+        _until(lambda: len(looks.given) > 1 and not looks.under_way)
+        assert looks.given[:2] == [0, 3 + 3]  # folders, and before what follows the walk
+        before = len(looks.given)
+        keeping.bring_in_step(None, None)
+        assert 0 in looks.given[before:]
+    finally:
+        keeping.stop()
+
+
+def test_a_look_gives_way_no_more_once_somebody_asks_for_another(
+    library: Library, looks: Looks, counting: Any
+) -> None:
+    def give_way() -> None:
+        looks.give_way()
+        if len(looks.given) == 2:
+            keeping.look()
+
     keeping = Keeper(library, lambda: counting, give_way)
     keeping.start()
     try:
-        _until(lambda: len(looks) > 1 and not looking)
-        assert looks[:2] == [0, 3 + 3]  # folders, and before what follows the walk
-        before = len(looks)
-        keeping.bring_in_step(None, None)
-        assert 0 in looks[before:]
+        _until(lambda: len(looks.given) > 2)
     finally:
         keeping.stop()
+    assert looks.given[:2] == [0, 1]
 
 
 def test_for_how_long_a_look_has_given_way_is_not_counted(
